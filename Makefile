@@ -1,0 +1,38 @@
+# make run and make test need Python 3.11 or later, and nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: run test check lint types lock docs clean
+run: $(INSTALLED)  ## Run the monitor once over the seeds and the configured feeds
+	$(BIN)/wirewatch run
+
+test: $(INSTALLED)  ## Run the test suite
+	$(BIN)/python -m pytest
+
+check: lint types test  ## Lint, check types, test
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+docs: $(INSTALLED)  ## Rebuild schemas/README.md from the table definitions
+	$(BIN)/python -m schemas.document
+
+lock:  ## Rebuild requirements.lock from setup.py (needs uv)
+	uv pip compile --universal --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --python-version 3.11 --extra dev setup.py -o requirements.lock
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+$(INSTALLED): requirements.lock setup.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@

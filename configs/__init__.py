@@ -1,0 +1,1 @@
+"""The shipped configuration and its loader."""

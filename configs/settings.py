@@ -1,0 +1,168 @@
+"""Reads monitor.yaml and topics.yaml into frozen, validated settings.
+
+Only the launcher reads configuration; workers receive these values.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from schemas.records import Source
+from transforms.sources import KINDS
+
+PACKAGED = Path(__file__).parent
+DEFAULT_CONFIG = Path("configs/monitor.yaml")
+
+
+class UserError(Exception):
+    """A mistake in configuration, flags or paths: shown as one line, exit code 2."""
+
+
+class Strict(pydantic.BaseModel):
+    """Base of all settings: unknown keys are errors, values are frozen."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+Model = TypeVar("Model", bound=Strict)
+
+
+class SourceSettings(Strict):
+    """One source: a ``url`` or a ``path`` (from the configuration file's folder)."""
+
+    name: str | None = None
+    url: str | None = pydantic.Field(None, pattern=r"^https?://\S+$")
+    path: str | None = None
+    kind: str | None = None
+    lang: str | None = None
+    enabled: bool = True
+
+    @pydantic.field_validator("kind")
+    @classmethod
+    def _known_kind(cls, kind: str | None) -> str | None:
+        if kind is not None and kind not in KINDS:
+            raise ValueError(f"unknown kind {kind!r}; one of {', '.join(KINDS)}")
+        return kind
+
+    @pydantic.model_validator(mode="after")
+    def _one_location(self) -> "SourceSettings":
+        if (self.url is None) == (self.path is None):
+            raise ValueError("give either url or path")
+        return self
+
+
+class FetchSettings(Strict):
+    """How feeds and pages are requested. Times in seconds, sizes in bytes."""
+
+    user_agent: str = "wirewatch (+https://github.com/wirewatch/wirewatch)"
+    threads: int = pydantic.Field(16, ge=1, le=256)
+    connect_timeout: float = pydantic.Field(5.0, gt=0)
+    total_timeout: float = pydantic.Field(30.0, gt=0)
+    attempts: int = pydantic.Field(3, ge=1, le=10)
+    max_bytes: int = pydantic.Field(20_000_000, gt=0)
+
+
+class PassageSettings(Strict):
+    """Lengths of passages in characters: shorter ones are joined, longer ones cut."""
+
+    min_chars: int = pydantic.Field(120, ge=1)
+    max_chars: int = pydantic.Field(700, ge=50)
+
+
+class Topic(Strict):
+    """A topic to look for; ``threshold`` replaces the model's own where given."""
+
+    name: str
+    definition: str = ""
+    threshold: float | None = pydantic.Field(None, ge=0, le=1)
+
+
+class TopicFile(Strict):
+    """The content of topics.yaml."""
+
+    topics: tuple[Topic, ...] = pydantic.Field(min_length=1)
+
+
+class Settings(Strict):
+    """The content of monitor.yaml, with the topics of topics.yaml beside it."""
+
+    lake: str = "lake"
+    model: str | None = None
+    fetch: FetchSettings = pydantic.Field(default_factory=FetchSettings)
+    passages: PassageSettings = pydantic.Field(default_factory=PassageSettings)
+    topics: tuple[str, ...] | None = None
+    sources: tuple[SourceSettings, ...] = ()
+
+
+def load_settings(path: Path | None) -> tuple[Settings, Path]:
+    """The settings in a file, and the file they came from.
+
+    ``path`` None means ``configs/monitor.yaml`` below the working directory, or the
+    one that ships with the package. Raises UserError.
+    """
+    if path is None:
+        path = DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else PACKAGED / "monitor.yaml"
+    return validate(Settings, path), path
+
+
+def load_topics(config: Path, chosen: tuple[str, ...] | None) -> tuple[Topic, ...]:
+    """The chosen topics (all when None) of the topics.yaml beside ``config``, else the shipped one.
+
+    Raises UserError for an unknown name.
+    """
+    beside = config.parent / "topics.yaml"
+    path = beside if beside.exists() else PACKAGED / "topics.yaml"
+    topics = {topic.name: topic for topic in validate(TopicFile, path).topics}
+    names = tuple(topics) if chosen is None else chosen
+    for name in names:
+        if name not in topics:
+            raise UserError(
+                f"{config}: topics: unknown topic {name!r}; {path} has " + ", ".join(topics)
+            )
+    return tuple(topics[name] for name in names)
+
+
+def validate(model: type[Model], path: Path) -> Model:
+    """Reads a YAML file into ``model``; raises UserError with the file and the key."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return model.model_validate({} if content is None else content)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read: {reason}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    except pydantic.ValidationError as error:
+        raise UserError(f"{path}: {first_problem(error)}") from error
+
+
+def first_problem(error: pydantic.ValidationError) -> str:
+    """The first validation problem as ``key: what is wrong``."""
+    problem: Any = error.errors()[0]
+    key = ""
+    for part in problem["loc"]:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message
+
+
+def config_sources(settings: Settings, config: Path) -> tuple[Source, ...]:
+    """The enabled sources of a configuration; paths count from its folder."""
+    return tuple(
+        Source(
+            location=source.url or location_below(config.parent, source.path or ""),
+            name=source.name,
+            kind=source.kind,
+            lang=source.lang,
+        )
+        for source in settings.sources
+        if source.enabled
+    )
+
+
+def location_below(folder: Path, path: str) -> str:
+    """A path of the configuration as a location: absolute ones and object stores as they are."""
+    return path if "://" in path else os.path.normpath(folder / path)

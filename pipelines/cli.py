@@ -1,0 +1,115 @@
+"""The command line: wirewatch run, wirewatch query."""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from configs.settings import UserError
+
+INTERRUPTED = 130
+# What Beam warns of at every start, and is of no use to who runs a pipeline.
+BEAM_CHATTER = ("apitools not found", "Resource module is not available")
+
+
+def run(arguments: list[str]) -> int:
+    """``wirewatch run``: runs the monitor once and prints what it found."""
+    from pipelines.options import parse_run
+    from pipelines.prepare import make_plan
+
+    flags, options = parse_run(arguments)
+    plan = make_plan(flags)
+
+    from pipelines.monitor import run_plan
+    from pipelines.progress import show_progress
+    from pipelines.query import plain
+    from pipelines.summary import read_counters, summarise, summary_lines
+
+    began, start = datetime.now(UTC), time.monotonic()
+    with show_progress():
+        counters = read_counters(run_plan(plan, options))
+    topics = [topic for topic, _ in plan.topics.thresholds]
+    summary = summarise(counters, topics, plan.lake, began, time.monotonic() - start)
+    if flags.json:
+        print(json.dumps(dataclasses.asdict(summary), default=plain, indent=2))
+    else:
+        print("\n".join(summary_lines(summary)))
+    return 1 if flags.strict and any(summary.dead_letters.values()) else 0
+
+
+def query(arguments: list[str]) -> int:
+    """``wirewatch query``: prints the result of SQL over the lake."""
+    parser = argparse.ArgumentParser(prog="wirewatch query", allow_abbrev=False)
+    parser.add_argument("sql", metavar="SQL", help="views: passages, articles, errors, polls")
+    parser.add_argument("--lake", default="lake", help="default: lake")
+    parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    flags = parser.parse_args(arguments)
+
+    import duckdb
+
+    from pipelines.query import open_lake, write_result
+    from transforms.lake import is_remote
+
+    if not is_remote(flags.lake) and not os.path.isdir(flags.lake):
+        raise UserError(f"{flags.lake}: no such lake")
+    try:
+        write_result(open_lake(flags.lake).execute(flags.sql), flags.format)
+    except duckdb.Error as error:
+        raise UserError(f"query: {' '.join(str(error).split())}") from error
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"run": run, "query": query}
+HELP = {
+    "run": "read the sources once and add what is new to the lake",
+    "query": "run SQL over the lake",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script. Returns the exit code: 0 done, 1 strict, 2 a user's mistake."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    usage = "\n".join(f"  wirewatch {name:<8} {HELP[name]}" for name in COMMANDS)
+    if not words or words[0] in ("-h", "--help"):
+        print(f"usage: wirewatch COMMAND ...\n\n{usage}\n\nwirewatch COMMAND --help tells more.")
+        return 0 if words else 2
+    if words[0] not in COMMANDS:
+        print(f"wirewatch: unknown command {words[0]!r}\n{usage}", file=sys.stderr)
+        return 2
+    configure_logging()
+    try:
+        return COMMANDS[words[0]](words[1:])
+    except UserError as error:
+        print(f"wirewatch: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader of our output, such as head, has gone: that is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return leave_at_once()
+
+
+def configure_logging() -> None:
+    """Warnings and our own progress on standard error; chatter of libraries left out."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger().handlers[0].addFilter(
+        lambda record: not record.getMessage().startswith(BEAM_CHATTER)
+    )
+    for noisy in ("trafilatura", "courlan", "htmldate", "stamina", "httpx2", "charset_normalizer"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+def leave_at_once() -> int:
+    """Ends the process without waiting for requests under way: the lake has only whole files."""
+    print("wirewatch: interrupted; the lake holds what was finished", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(INTERRUPTED)

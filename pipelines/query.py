@@ -1,0 +1,104 @@
+"""SQL over the lake, by DuckDB: views passages, articles, errors and polls."""
+
+import csv
+import json
+import sys
+from typing import Any, TextIO
+
+import duckdb
+import pyarrow as pa
+
+from schemas.tables import TABLES, Table
+from transforms.clean import one_line
+from transforms.lake import table_files
+
+# One row an article: its latest revision, its text put together from its passages.
+ARTICLES = """
+create view articles as
+with latest as (
+  select * from passages
+  qualify fetched_at = max(fetched_at) over (partition by article_id)
+)
+select article_id, any_value(revision) as revision, any_value(url) as url,
+  any_value(canonical_url) as canonical_url, any_value(source) as source,
+  any_value(feed_url) as feed_url, any_value(title) as title, any_value(authors) as authors,
+  any_value(lang) as lang, any_value(published_at) as published_at,
+  any_value(published_from) as published_from, any_value(fetched_at) as fetched_at,
+  count(*)::integer as passages,
+  list_sort(list_distinct(flatten(list(coalesce(topics, []))))) as topics,
+  string_agg(text || separator, '' order by position) as text,
+  any_value(model) as model, any_value(date) as date
+from latest group by article_id
+"""
+
+
+def open_lake(lake: str) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the lake's views, in UTC."""
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    for table in TABLES.values():
+        create_view(connection, lake, table)
+    connection.execute(ARTICLES)
+    return connection
+
+
+def create_view(connection: duckdb.DuckDBPyConnection, lake: str, table: Table) -> None:
+    """Creates the view of a table over the files it has now; an empty one where it has none."""
+    files = table_files(lake, table)
+    if not files:
+        empty = table.schema.append(pa.field("date", pa.date32())).empty_table()
+        connection.register(f"no_{table.name}", empty)
+        connection.execute(f"create view {table.name} as from no_{table.name}")
+        return
+    paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+    connection.execute(
+        f"create view {table.name} as from read_parquet([{paths}], "
+        "hive_partitioning = true, hive_types = {'date': date}, union_by_name = true)"
+    )
+
+
+def write_result(result: Any, form: str, out: TextIO = sys.stdout) -> None:
+    """Writes a query's result as a table, as CSV (RFC 4180) or as JSON (a list of objects)."""
+    names = [column[0] for column in result.description or []]
+    rows = result.fetchall() if names else []
+    if form == "json":
+        json.dump(
+            [dict(zip(names, row, strict=True)) for row in rows],
+            out,
+            default=plain,
+            ensure_ascii=False,
+            indent=2,
+        )
+        out.write("\n")
+    elif form == "csv":
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([csv_cell(value) for value in row] for row in rows)
+    else:
+        write_table(names, rows, out)
+
+
+def plain(value: Any) -> Any:
+    """A value JSON has no form for, as ISO 8601 or as text."""
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def csv_cell(value: Any) -> Any:
+    """A value for a CSV cell: lists and structs as JSON, moments as ISO 8601."""
+    if isinstance(value, (list, dict, tuple)):
+        return json.dumps(value, default=plain, ensure_ascii=False)
+    return plain(value) if hasattr(value, "isoformat") else value
+
+
+def write_table(names: list[str], rows: list[tuple], out: TextIO) -> None:
+    """Writes rows as a table that fits the terminal; cells are one line each."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    table = RichTable(*map(one_line, names))
+    for row in rows:
+        table.add_row(*(Text(one_line(str(csv_cell(value)))) for value in row))
+    console = Console(file=out)
+    console.print(table)
+    console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")

@@ -1,0 +1,137 @@
+"""Every record that flows through the pipeline, frozen and slotted.
+
+All ``*_at`` fields are timezone-aware datetimes in UTC. Offsets are counted in
+Unicode code points, as Python's ``str`` does.
+"""
+
+import dataclasses
+from datetime import datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """Where news comes from: a path, a glob, a folder or a URL.
+
+    ``kind`` is a key of ``transforms.sources.KINDS``, or None to find it from
+    content and name.
+    """
+
+    location: str
+    name: str | None = None
+    kind: str | None = None
+    lang: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """One article that a source names; ``location`` (URL or path) holds its page."""
+
+    location: str
+    source: str
+    kind: str | None = None
+    feed_url: str | None = None
+    title: str | None = None
+    authors: tuple[str, ...] = ()
+    lang: str | None = None
+    published_at: datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Page:
+    """The bytes behind an entry. ``url`` is None for a local file."""
+
+    entry: Entry
+    url: str | None
+    body: bytes
+    content_type: str | None
+    fetched_at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Article:
+    """An extracted article; ``text`` neither starts nor ends with white space."""
+
+    article_id: str
+    revision: str
+    url: str | None
+    canonical_url: str | None
+    source: str
+    feed_url: str | None
+    title: str | None
+    authors: tuple[str, ...]
+    lang: str | None
+    published_at: datetime | None
+    published_from: str
+    fetched_at: datetime
+    text: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Passage:
+    """``article.text[start:end] == text``; ``separator`` is the white space that follows."""
+
+    position: int
+    start: int
+    end: int
+    text: str
+    separator: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SplitArticle:
+    """An article with its passages in reading order; together they give its text."""
+
+    article: Article
+    passages: tuple[Passage, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TopicScores:
+    """One passage's probability per topic, and the topics at or above their threshold.
+
+    Both are None where the model does not read the article's language.
+    """
+
+    topics: tuple[str, ...] | None
+    scores: tuple[tuple[str, float], ...] | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ClassifiedArticle:
+    """A split article with one ``TopicScores`` a passage; ``model`` is its name and version."""
+
+    split: SplitArticle
+    results: tuple[TopicScores, ...]
+    model: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Poll:
+    """One attempt to read one feed; ``error`` is None when it was read."""
+
+    feed_url: str
+    source: str
+    status: int | None
+    etag: str | None
+    last_modified: str | None
+    entries: int
+    new_entries: int
+    bytes: int
+    duration_ms: int
+    error: str | None
+    polled_at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An input that a stage could not use, with what is needed to find or retry it."""
+
+    stage: str
+    key: str
+    source: str | None
+    error_type: str
+    message: str
+    retryable: bool
+    attempt: int
+    payload_head: str | None
+    occurred_at: datetime

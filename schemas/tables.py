@@ -1,0 +1,184 @@
+"""The tables of the lake: pyarrow schema, version and documentation of each column.
+
+Each table is a folder of Hive partitions ``date=YYYY-MM-DD`` (UTC). The partition
+column stands in the path, not in the files (Apache Hive layout).
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from datetime import date, datetime
+
+import pyarrow as pa
+
+from schemas.records import ClassifiedArticle, DeadLetter, Poll
+
+UTC_MICROS = pa.timestamp("us", tz="UTC")
+SCORE = pa.struct([pa.field("topic", pa.string()), pa.field("score", pa.float32())])
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One column of a table, as it is stored and documented."""
+
+    name: str
+    type: pa.DataType
+    doc: str
+    nullable: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """One table of the lake. ``version`` rises when a column is added or changes meaning."""
+
+    name: str
+    version: int
+    doc: str
+    partition_doc: str
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The pyarrow schema of the table's files, without the partition column."""
+        fields = [pa.field(c.name, c.type, c.nullable, {"doc": c.doc}) for c in self.columns]
+        metadata = {"wirewatch.table": self.name, "wirewatch.schema_version": str(self.version)}
+        return pa.schema(fields, metadata)
+
+
+PASSAGES = Table(
+    "passages",
+    1,
+    "One row a passage. The article's columns repeat on each of its passages, and all "
+    "passages of an article stand in one file.",
+    "published_at, or fetched_at where that is null",
+    (
+        Column("passage_id", pa.string(), "Hash of article_id, revision and position."),
+        Column(
+            "article_id",
+            pa.string(),
+            "Hash of canonical_url, or of the text where there is no URL.",
+        ),
+        Column("revision", pa.string(), "Hash of the article's text."),
+        Column("url", pa.string(), "Address the page was found under.", nullable=True),
+        Column(
+            "canonical_url",
+            pa.string(),
+            "Address after redirects and rel=canonical, without tracking parameters.",
+            nullable=True,
+        ),
+        Column("source", pa.string(), "Name of the source that listed the article."),
+        Column("feed_url", pa.string(), "Feed that listed the article.", nullable=True),
+        Column("title", pa.string(), "Headline.", nullable=True),
+        Column("authors", pa.list_(pa.string()), "Authors in the order given; may be empty."),
+        Column(
+            "lang",
+            pa.string(),
+            "ISO 639-1 code of the language, identified from the text.",
+            nullable=True,
+        ),
+        Column("published_at", UTC_MICROS, "When the article says it appeared.", nullable=True),
+        Column("published_from", pa.string(), "Where published_at is from: feed, page or none."),
+        Column("fetched_at", UTC_MICROS, "When the page was fetched or the file was read."),
+        Column("position", pa.int32(), "Place of the passage in the article, from 0."),
+        Column("start", pa.int32(), "First character of the passage in the article's text."),
+        Column("end", pa.int32(), "Character after its last. Offsets count Unicode code points."),
+        Column("text", pa.string(), "The passage: article text[start:end]."),
+        Column(
+            "separator",
+            pa.string(),
+            "White space between this passage and the next: text and separator of all "
+            "passages, by position, are the article's text.",
+        ),
+        Column(
+            "topics",
+            pa.list_(pa.string()),
+            "Topics whose score reaches their threshold; null where the model does not "
+            "read the language.",
+            nullable=True,
+        ),
+        Column(
+            "scores",
+            pa.list_(SCORE),
+            "Probability of each topic; null where topics is null.",
+            nullable=True,
+        ),
+        Column("model", pa.string(), "Name and version of the model that gave the scores."),
+        Column("schema_version", pa.int32(), "Version of this table's schema."),
+    ),
+)
+
+ERRORS = Table(
+    "errors",
+    1,
+    "One row a dead letter: an input that a stage could not use.",
+    "occurred_at",
+    (
+        Column("stage", pa.string(), "Stage that failed: read, fetch or extract."),
+        Column("key", pa.string(), "URL or path, with the position in it after a #."),
+        Column("source", pa.string(), "Name of the source.", nullable=True),
+        Column("error_type", pa.string(), "Kind of error, for grouping."),
+        Column("message", pa.string(), "What went wrong, in one line."),
+        Column("retryable", pa.bool_(), "Whether trying again later may help."),
+        Column("attempt", pa.int32(), "How many times it was tried in the run."),
+        Column("payload_head", pa.string(), "First characters of what was read.", nullable=True),
+        Column("occurred_at", UTC_MICROS, "When it failed."),
+    ),
+)
+
+POLLS = Table(
+    "polls",
+    1,
+    "One row a feed poll, whether it succeeded or not.",
+    "polled_at",
+    (
+        Column("feed_url", pa.string(), "Address or path of the feed."),
+        Column("source", pa.string(), "Name of the source."),
+        Column("status", pa.int32(), "HTTP status; null for a file or no answer.", nullable=True),
+        Column("etag", pa.string(), "ETag as the server sent it.", nullable=True),
+        Column("last_modified", pa.string(), "Last-Modified as sent.", nullable=True),
+        Column("entries", pa.int32(), "Entries in the feed."),
+        Column("new_entries", pa.int32(), "Those whose article was not in the lake."),
+        Column("bytes", pa.int64(), "Size of the feed in bytes, after decompression."),
+        Column("duration_ms", pa.int32(), "Milliseconds from the request to the last byte."),
+        Column("error", pa.string(), "Why the feed could not be read.", nullable=True),
+        Column("polled_at", UTC_MICROS, "When the poll began."),
+    ),
+)
+
+TABLES = {table.name: table for table in (PASSAGES, ERRORS, POLLS)}
+
+
+def stable_id(*parts: str) -> str:
+    """The first 128 bits of SHA-256 over the parts, as 32 hex digits.
+
+    The same on every machine and engine; the parts are joined by a character
+    (U+001F) that none of them holds unescaped in practice.
+    """
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+
+
+def passage_rows(classified: ClassifiedArticle) -> Iterator[dict]:
+    """The rows of ``PASSAGES`` for one article, in reading order."""
+    article = classified.split.article
+    shared = dataclasses.asdict(article)
+    del shared["text"]
+    for passage, result in zip(classified.split.passages, classified.results, strict=True):
+        yield {
+            **shared,
+            **dataclasses.asdict(passage),
+            "passage_id": stable_id(article.article_id, article.revision, str(passage.position)),
+            "topics": result.topics,
+            "scores": result.scores and [{"topic": t, "score": s} for t, s in result.scores],
+            "model": classified.model,
+            "schema_version": PASSAGES.version,
+        }
+
+
+def passages_date(article_published_at: datetime | None, fetched_at: datetime) -> date:
+    """The partition of an article's passages: the UTC date of publication, else of fetching."""
+    return (article_published_at or fetched_at).date()
+
+
+def event_date(event: DeadLetter | Poll) -> date:
+    """The partition of a dead letter or a poll: the UTC date it happened on."""
+    return (event.occurred_at if isinstance(event, DeadLetter) else event.polled_at).date()

@@ -1,0 +1,58 @@
+"""Bytes made into text: compression undone within a limit, the encoding found."""
+
+import zlib
+
+from charset_normalizer import from_bytes
+
+from transforms.deadletter import Unusable
+
+GZIP_MAGIC = b"\x1f\x8b"
+# Bytes that no text encoding but UTF-16 and UTF-32 uses.
+BINARY_HEAD_BYTES = 4096
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def gunzip(body: bytes, max_bytes: int) -> bytes:
+    """``body`` without gzip compression (RFC 1952), as it is where there is none.
+
+    Raises Unusable where it is damaged or would pass ``max_bytes``.
+    """
+    if not body.startswith(GZIP_MAGIC):
+        return body
+    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        content = decompressor.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise Unusable("BadGzip", f"damaged gzip: {error}") from error
+    if len(content) > max_bytes:
+        raise Unusable("TooLarge", f"over {max_bytes:,} bytes after decompression")
+    if not decompressor.eof:
+        raise Unusable("BadGzip", "gzip data ends too early")
+    return content
+
+
+def is_binary(body: bytes) -> bool:
+    """Whether the bytes are no text in any encoding: they hold a NUL and no UTF-16 mark."""
+    return b"\0" in body[:BINARY_HEAD_BYTES] and not body.startswith(UTF16_MARKS)
+
+
+def decode_head(body: bytes, size: int) -> str:
+    """The start of a text, at most ``size`` bytes of it, good enough to look for markup in."""
+    head = body[:size]
+    encoding = "utf-16" if head.startswith(UTF16_MARKS) else "utf-8-sig"
+    return head.decode(encoding, "replace")
+
+
+def decode_text(body: bytes) -> str:
+    """Text of unknown encoding: UTF-8 where valid, else the most likely one.
+
+    Raises Unusable where no encoding fits.
+    """
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    best = from_bytes(body).best()
+    if best is None:
+        raise Unusable("UnknownEncoding", "text is in no known encoding")
+    return str(best)

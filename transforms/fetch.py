@@ -1,0 +1,63 @@
+"""Fetches the page behind each entry, from the web or from a file."""
+
+from datetime import UTC, datetime
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+
+from schemas.records import DeadLetter, Entry, Page
+from transforms.count import count
+from transforms.deadletter import ErrorOutput, Unusable, dead_letter
+from transforms.decode import gunzip
+from transforms.http import HttpClient, HttpPolicy
+from transforms.pool import ConcurrentDoFn
+from transforms.read import read_file
+from transforms.urls import is_web
+
+STAGE = "fetch"
+
+
+def fetch_page(entry: Entry, client: HttpClient, max_bytes: int) -> Page:
+    """The page behind an entry. Raises Unusable where it cannot be had whole."""
+    if not is_web(entry.location):
+        body = gunzip(read_file(entry.location, max_bytes), max_bytes)
+        return Page(entry, None, body, None, datetime.now(UTC))
+    answer = client.get(entry.location)
+    body = gunzip(answer.body, max_bytes)
+    return Page(entry, answer.url, body, answer.content_type, datetime.now(UTC))
+
+
+class FetchPage(ConcurrentDoFn):
+    """Fetches entries on threads; see FetchPages."""
+
+    _client: HttpClient
+
+    def __init__(self, http: HttpPolicy, threads: int):
+        super().__init__(threads)
+        self._http = http
+
+    def setup(self) -> None:
+        self._client = HttpClient(self._http)
+
+    def work(self, element: Entry) -> list:
+        try:
+            return [fetch_page(element, self._client, self._http.max_bytes)]
+        except Unusable as error:
+            letter = dead_letter(STAGE, element.location, element.source, error)
+            return [TaggedOutput("errors", letter)]
+
+    def tally(self, output: Page | ErrorOutput) -> None:
+        count("pages" if isinstance(output, Page) else f"errors_{STAGE}")
+
+
+@beam.typehints.with_input_types(Entry)
+class FetchPages(beam.PTransform):
+    """Entries to pages, with outputs pages and errors."""
+
+    def __init__(self, http: HttpPolicy, threads: int):
+        super().__init__()
+        self._fetch = FetchPage(http, threads)
+
+    def expand(self, pcoll):
+        fetch = beam.ParDo(self._fetch).with_output_types(Page, errors=DeadLetter)
+        return pcoll | fetch.with_outputs("errors", main="pages")

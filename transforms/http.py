@@ -1,0 +1,148 @@
+"""HTTP requests with time and size limits, retries, and a memory of hosts that are down."""
+
+import dataclasses
+import time
+from collections import Counter
+
+import httpx2
+import stamina
+
+from transforms.deadletter import Unusable
+
+RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+# A host that refused this many requests in a row is not asked again in the run.
+HOST_FAILURES = 2
+CHUNK_BYTES = 65_536
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HttpPolicy:
+    """Limits of a request: seconds, bytes after decompression, tries."""
+
+    user_agent: str
+    connect_timeout: float
+    total_timeout: float
+    attempts: int
+    max_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Response:
+    """An answer with a 2xx status; ``url`` is where redirects ended."""
+
+    url: str
+    status: int
+    body: bytes
+    content_type: str | None
+    etag: str | None
+    last_modified: str | None
+    attempts: int
+
+
+class HttpClient:
+    """Gets web addresses under a policy; safe to use from threads."""
+
+    def __init__(self, policy: HttpPolicy):
+        self._policy = policy
+        self._down: Counter[str] = Counter()
+        self._client = httpx2.Client(
+            headers={"User-Agent": policy.user_agent},
+            timeout=httpx2.Timeout(policy.total_timeout, connect=policy.connect_timeout),
+            follow_redirects=True,
+            max_redirects=10,
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=None),
+        )
+
+    def get(self, url: str) -> Response:
+        """The answer to a GET. Raises Unusable for anything but a whole 2xx answer."""
+        host = self._host(url)
+        if self._down[host] >= HOST_FAILURES:
+            raise Unusable(
+                "HostDown", f"{host} did not answer earlier in this run", retryable=True, attempt=0
+            )
+        attempt = 0
+        for trial in stamina.retry_context(
+            on=lambda error: self._worth_retrying(error, host),
+            attempts=self._policy.attempts,
+            timeout=2 * self._policy.total_timeout,
+            wait_initial=0.2,
+            wait_max=5.0,
+        ):
+            with trial:
+                attempt = trial.num
+                return self._get_once(url, host, attempt)
+        raise AssertionError(f"no attempt was made for {url} after {attempt}")
+
+    def _get_once(self, url: str, host: str, attempt: int) -> Response:
+        deadline = time.monotonic() + self._policy.total_timeout
+        try:
+            with self._client.stream("GET", url) as answer:
+                self._down.pop(host, None)
+                self._check_status(answer, attempt)
+                body = self._read(answer, deadline, attempt)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            self._down[host] += 1
+            raise Unusable(
+                type(error).__name__,
+                f"cannot connect to {host}: {error}",
+                retryable=True,
+                attempt=attempt,
+            ) from error
+        except httpx2.TransportError as error:
+            raise Unusable(
+                type(error).__name__,
+                str(error) or "no answer in time",
+                retryable=True,
+                attempt=attempt,
+            ) from error
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            raise Unusable(type(error).__name__, str(error), attempt=attempt) from error
+        return Response(
+            url=str(answer.url),
+            status=answer.status_code,
+            body=body,
+            content_type=answer.headers.get("content-type"),
+            etag=answer.headers.get("etag"),
+            last_modified=answer.headers.get("last-modified"),
+            attempts=attempt,
+        )
+
+    def _worth_retrying(self, error: Exception, host: str) -> bool:
+        return isinstance(error, Unusable) and error.retryable and self._down[host] < HOST_FAILURES
+
+    def _read(self, answer: httpx2.Response, deadline: float, attempt: int) -> bytes:
+        body = bytearray()
+        for chunk in answer.iter_bytes(CHUNK_BYTES):
+            body += chunk
+            if len(body) > self._policy.max_bytes:
+                raise Unusable(
+                    "TooLarge", f"body is over {self._policy.max_bytes:,} bytes", attempt=attempt
+                )
+            if time.monotonic() > deadline:
+                raise Unusable(
+                    "Timeout",
+                    f"not whole after {self._policy.total_timeout:g} s",
+                    retryable=True,
+                    attempt=attempt,
+                )
+        return bytes(body)
+
+    @staticmethod
+    def _check_status(answer: httpx2.Response, attempt: int) -> None:
+        if not answer.is_success:
+            status = answer.status_code
+            raise Unusable(
+                f"Http{status}",
+                f"HTTP {status} {answer.reason_phrase}".strip(),
+                retryable=status in RETRYABLE_STATUS,
+                attempt=attempt,
+                status=status,
+            )
+
+    @staticmethod
+    def _host(url: str) -> str:
+        try:
+            return httpx2.URL(url).host
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise Unusable("InvalidURL", f"{error}") from error

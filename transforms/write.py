@@ -1,0 +1,104 @@
+"""Writes rows to the tables of the lake, in whole files."""
+
+import dataclasses
+from collections import defaultdict
+from datetime import date
+
+import apache_beam as beam
+
+from schemas.records import ClassifiedArticle, DeadLetter, Poll
+from schemas.tables import PASSAGES, Table, event_date, passage_rows, passages_date, stable_id
+from transforms.count import count
+from transforms.lake import put_rows
+from transforms.ledger import Ledger, open_ledger
+
+# Bounds the memory of a bundle: about 20 MB of text.
+ROWS_IN_MEMORY = 20_000
+
+
+class WriteClassified(beam.DoFn):
+    """Writes classified articles; an article's passages all go to one file."""
+
+    _ledger: Ledger
+
+    def __init__(self, lake: str):
+        self._lake = lake
+        self._buffer: dict[date, list[ClassifiedArticle]] = {}
+        self._rows = 0
+
+    def setup(self) -> None:
+        self._ledger = open_ledger(self._lake)
+
+    def start_bundle(self) -> None:
+        self._buffer, self._rows = defaultdict(list), 0
+
+    def process(self, element: ClassifiedArticle) -> None:
+        article = element.split.article
+        self._buffer[passages_date(article.published_at, article.fetched_at)].append(element)
+        self._rows += len(element.results)
+        if self._rows >= ROWS_IN_MEMORY:
+            self._flush()
+
+    def finish_bundle(self) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        for day, classified in self._buffer.items():
+            rows = [row for one in classified for row in passage_rows(one)]
+            ids = [row["passage_id"] for row in rows]
+            path = put_rows(self._lake, PASSAGES, day, ids, rows)
+            count("passages_written", len(rows))
+            for one in classified:
+                self._ledger.add(one.split.article, path)
+        self.start_bundle()
+
+
+@beam.typehints.with_input_types(ClassifiedArticle)
+class WritePassages(beam.PTransform):
+    """Classified articles into the table of passages."""
+
+    def __init__(self, lake: str):
+        super().__init__()
+        self._lake = lake
+
+    def expand(self, pcoll):
+        return pcoll | beam.ParDo(WriteClassified(self._lake))
+
+
+class WriteEvent(beam.DoFn):
+    """Writes polls or dead letters, one file a bundle and date."""
+
+    def __init__(self, lake: str, table: Table):
+        self._lake = lake
+        self._table = table
+        self._buffer: dict[date, list[dict]] = {}
+        self._rows = 0
+
+    def start_bundle(self) -> None:
+        self._buffer, self._rows = defaultdict(list), 0
+
+    def process(self, element: DeadLetter | Poll) -> None:
+        self._buffer[event_date(element)].append(dataclasses.asdict(element))
+        self._rows += 1
+        if self._rows >= ROWS_IN_MEMORY:
+            self._flush()
+
+    def finish_bundle(self) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        for day, rows in self._buffer.items():
+            ids = [stable_id(*map(str, row.values())) for row in rows]
+            put_rows(self._lake, self._table, day, ids, rows)
+        self.start_bundle()
+
+
+class WriteEvents(beam.PTransform):
+    """Polls or dead letters into their table."""
+
+    def __init__(self, lake: str, table: Table):
+        super().__init__()
+        self._write = WriteEvent(lake, table)
+
+    def expand(self, pcoll):
+        return pcoll | beam.ParDo(self._write)
