@@ -11,7 +11,6 @@ import pydantic
 import yaml
 
 from schemas.records import Source
-from transforms.sources import KINDS
 
 PACKAGED = Path(__file__).parent
 DEFAULT_CONFIG = Path("configs/monitor.yaml")
@@ -40,13 +39,6 @@ class SourceSettings(Strict):
     lang: str | None = None
     enabled: bool = True
 
-    @pydantic.field_validator("kind")
-    @classmethod
-    def _known_kind(cls, kind: str | None) -> str | None:
-        if kind is not None and kind not in KINDS:
-            raise ValueError(f"unknown kind {kind!r}; one of {', '.join(KINDS)}")
-        return kind
-
     @pydantic.model_validator(mode="after")
     def _one_location(self) -> "SourceSettings":
         if (self.url is None) == (self.path is None):
@@ -57,7 +49,7 @@ class SourceSettings(Strict):
 class FetchSettings(Strict):
     """How feeds and pages are requested. Times in seconds, sizes in bytes."""
 
-    user_agent: str = "wirewatch (+https://github.com/wirewatch/wirewatch)"
+    user_agent: str = "wirewatch/0.1 (contact not set)"
     threads: int = pydantic.Field(16, ge=1, le=256)
     connect_timeout: float = pydantic.Field(5.0, gt=0)
     total_timeout: float = pydantic.Field(30.0, gt=0)

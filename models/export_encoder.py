@@ -87,10 +87,10 @@ def _pool(graph) -> None:
         graph.initializer.append(numpy_helper.from_array(np.array([axis]), name))
     del graph.input[:], graph.output[:], graph.value_info[:]
     for name in ("input_ids", "attention_mask"):
-        shape = ["batch", "tokens"]
-        graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT64, shape))
-    shape = ["batch", WIDTH]
-    graph.output.append(helper.make_tensor_value_info("embedding", TensorProto.FLOAT, shape))
+        value = helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
+        graph.input.append(value)
+    value = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ("batch", WIDTH))
+    graph.output.append(value)
 
 
 def _quantise(graph, path: Path) -> None:

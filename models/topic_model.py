@@ -35,7 +35,7 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TopicHead:
-    """One topic's logistic regression: sigmoid(embedding . weights + bias), a hit at `threshold`."""
+    """One topic's head: sigmoid(embedding . weights + bias), a hit from `threshold` up."""
 
     topic: str
     weights: tuple[float, ...]

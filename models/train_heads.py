@@ -93,7 +93,7 @@ def cross_validate(data: Labelled, embeddings: np.ndarray) -> tuple[np.ndarray, 
     splits = GroupKFold(FOLDS, shuffle=True, random_state=SEED).split(embeddings, None, data.groups)
     for fold, (train, test) in enumerate(splits):
         fold_of[test] = fold
-        for column, topic in enumerate(TOPICS):
+        for column in range(len(TOPICS)):
             weights, bias = fit_head(
                 embeddings[train], data.labels[train, column], data.weights[train]
             )

@@ -23,6 +23,7 @@ from schemas.records import Source
 from transforms.classify import TopicPolicy
 from transforms.http import HttpPolicy
 from transforms.lake import is_remote
+from transforms.sources import KINDS
 from transforms.urls import is_web
 
 
@@ -74,6 +75,9 @@ def command_sources(locations: tuple[str, ...]) -> tuple[Source, ...]:
 def check_source(source: Source, prefix: str) -> None:
     """Raises UserError where a local source is not there or cannot be read."""
     location = source.location
+    if source.kind is not None and source.kind not in KINDS:
+        kinds = ", ".join(KINDS)
+        raise UserError(f"{prefix}{location}: unknown kind {source.kind!r}; one of {kinds}")
     if is_web(location) or is_remote(location):
         return
     if not os.path.exists(location) and not glob.glob(location, recursive=True):

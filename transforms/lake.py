@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystems import FileSystems
 
 from schemas.tables import Table, stable_id
 
@@ -26,12 +26,19 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
+def _filesystems() -> Any:
+    # Imported when needed: a query over a local lake need not wait for Beam.
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
+
+
 def table_files(lake: str, table: Table) -> list[str]:
     """The Parquet files of a table, sorted; empty where there is no such table yet."""
     folder = f"{lake.rstrip('/')}/{table.name}"
     if not is_remote(lake):
         return sorted(str(path) for path in Path(folder).glob("date=*/[!.]*.parquet"))
-    matched = FileSystems.match([f"{folder}/date=*/*.parquet"])[0].metadata_list
+    matched = _filesystems().match([f"{folder}/date=*/*.parquet"])[0].metadata_list
     return sorted(metadata.path for metadata in matched)
 
 
@@ -55,7 +62,7 @@ def put_rows(lake: str, table: Table, day: date, ids: Sequence[str], rows: list[
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), buffer, compression=COMPRESSION)
     if is_remote(lake):
         # On an object store a put is atomic and a rename is a copy.
-        with FileSystems.create(path) as file:
+        with _filesystems().create(path) as file:
             file.write(buffer.getvalue())
     else:
         replace_file(Path(path), buffer.getvalue())

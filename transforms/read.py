@@ -94,6 +94,7 @@ class _Reading:
 def make_poll(reading: _Reading, ledger: Ledger) -> Poll:
     """The record of a feed's reading, whether it succeeded or not."""
     entries = [item for item in reading.items if isinstance(item, Entry)]
+    listed = [item for item in reading.items if isinstance(item, Source)]
     answer, failure, source = reading.answer, reading.failure, reading.source
     return Poll(
         feed_url=source.location,
@@ -101,7 +102,7 @@ def make_poll(reading: _Reading, ledger: Ledger) -> Poll:
         status=answer.status if answer else failure.status if failure else None,
         etag=answer.etag if answer else None,
         last_modified=answer.last_modified if answer else None,
-        entries=len(entries),
+        entries=len(entries) + len(listed),
         new_entries=sum(not ledger.knows_address(entry.location) for entry in entries),
         bytes=len(reading.body),
         duration_ms=round(reading.seconds * 1000),

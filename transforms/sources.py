@@ -54,8 +54,9 @@ def read_feed(document: Document) -> Iterator[Item]:
         io.BytesIO(document.body), response_headers=headers, sanitize_html=False
     )
     if not feed.version and not feed.entries:
-        reason = getattr(feed, "bozo_exception", None) or "no RSS or Atom element"
-        raise Unusable("NotAFeed", f"not a feed: {reason}")
+        problem = feed.get("bozo_exception")
+        is_parsing = problem and not isinstance(problem, feedparser.NonXMLContentType)
+        raise Unusable("NotAFeed", f"not a feed: {problem if is_parsing else 'no RSS or Atom'}")
     name = document.source.name or line_or_none(feed.feed.get("title")) or document.name
     base = document.location if is_web(document.location) else feed.feed.get("link", "")
     for position, item in enumerate(feed.entries):
@@ -181,8 +182,8 @@ KINDS: dict[str, Callable[[Document], Iterator[Item]]] = {
     "html": read_html,
     "text": read_text,
 }
-# Kinds that are polled: each reading of one leaves a row in the table of polls.
-POLLED = frozenset({"feed", "jsonfeed"})
+# Kinds that list something: each reading of one leaves a row in the table of polls.
+POLLED = frozenset({"feed", "jsonfeed", "opml", "urls"})
 
 # The mark that stands first in the head of a document decides.
 MARKS = {

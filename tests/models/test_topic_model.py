@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from models import DEFAULT_MODEL
-from models.topic_model import ModelError, TopicModel, load_topic_model, read_model_info
+from models.topic_model import (
+    ModelError,
+    TopicModel,
+    load_tokenizer,
+    load_topic_model,
+    read_model_info,
+)
 
 POSITIVES = [
     ("ceasefire", "The two armies agreed to a ceasefire that takes effect at midnight on Friday."),
@@ -114,6 +120,13 @@ def test_text_at_the_limit_fits_and_one_word_more_raises(model: TopicModel) -> N
         model.score(["short", longest + "talks"])
 
 
+def test_tokenizer_alone_agrees_with_the_model(model: TopicModel) -> None:
+    tokenizer = load_tokenizer(DEFAULT_MODEL)
+    for text in [*TEXTS, "", "peace " * 254, "peace " * 255]:
+        assert len(tokenizer.ids(text)) == model.count_tokens(text)
+        assert tokenizer.fits(text) == model.fits(text)
+
+
 def test_control_tokens_in_a_text_are_text(model: TopicModel) -> None:
     assert model.count_tokens("[SEP]") == 2 + len(["[", "sep", "]"])
 
@@ -202,13 +215,16 @@ def test_info_can_be_read_without_checking_the_files(folder: Path) -> None:
         read_model_info(folder)
 
 
-def test_reading_info_loads_no_runtime() -> None:
+@pytest.mark.parametrize(
+    ("function", "loaded"), [("read_model_info", []), ("load_tokenizer", ["tokenizers"])]
+)
+def test_runtime_is_loaded_only_to_score(function: str, loaded: list[str]) -> None:
     script = (
-        "import sys; from models import DEFAULT_MODEL; from models.topic_model import *;"
-        "read_model_info(DEFAULT_MODEL);"
-        "print({'numpy', 'onnxruntime', 'tokenizers'} & sys.modules.keys())"
+        "import sys; from models import DEFAULT_MODEL; import models.topic_model as t;"
+        f"t.{function}(DEFAULT_MODEL);"
+        "print(sorted({'numpy', 'onnxruntime', 'tokenizers'} & sys.modules.keys()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "set()"
+    assert done.stdout.strip() == str(loaded)
