@@ -52,7 +52,7 @@ class FetchSettings(Strict):
     user_agent: str = "wirewatch/0.1 (contact not set)"
     threads: int = pydantic.Field(16, ge=1, le=256)
     connect_timeout: float = pydantic.Field(5.0, gt=0)
-    total_timeout: float = pydantic.Field(30.0, gt=0)
+    total_timeout: float = pydantic.Field(20.0, gt=0)
     attempts: int = pydantic.Field(3, ge=1, le=10)
     max_bytes: int = pydantic.Field(20_000_000, gt=0)
 

@@ -38,8 +38,8 @@ def reads(model: TopicModel, lang: str | None) -> bool:
 class TopicModelHandler(ModelHandler[SplitArticle, PredictionResult, TopicModel]):
     """Scores all passages of a batch of articles with one call of the model.
 
-    An element is a whole article, so that its passages stay together; the model sorts
-    the batch's passages by length itself.
+    An element is a whole article, so that its passages stay together. The model's scores
+    do not depend on how passages are batched.
     """
 
     def __init__(self, policy: TopicPolicy):

@@ -9,7 +9,7 @@ from schemas.records import DeadLetter, Entry, Page
 from transforms.count import count
 from transforms.deadletter import ErrorOutput, Unusable, dead_letter
 from transforms.decode import gunzip
-from transforms.http import HttpClient, HttpPolicy
+from transforms.http import HttpPolicy, open_client
 from transforms.pool import ConcurrentDoFn
 from transforms.read import read_file
 from transforms.urls import is_web
@@ -17,31 +17,26 @@ from transforms.urls import is_web
 STAGE = "fetch"
 
 
-def fetch_page(entry: Entry, client: HttpClient, max_bytes: int) -> Page:
+def fetch_page(entry: Entry, http: HttpPolicy) -> Page:
     """The page behind an entry. Raises Unusable where it cannot be had whole."""
     if not is_web(entry.location):
-        body = gunzip(read_file(entry.location, max_bytes), max_bytes)
+        body = gunzip(read_file(entry.location, http.max_bytes), http.max_bytes)
         return Page(entry, None, body, None, datetime.now(UTC))
-    answer = client.get(entry.location)
-    body = gunzip(answer.body, max_bytes)
+    answer = open_client(http).get(entry.location)
+    body = gunzip(answer.body, http.max_bytes)
     return Page(entry, answer.url, body, answer.content_type, datetime.now(UTC))
 
 
 class FetchPage(ConcurrentDoFn):
     """Fetches entries on threads; see FetchPages."""
 
-    _client: HttpClient
-
     def __init__(self, http: HttpPolicy, threads: int):
         super().__init__(threads)
         self._http = http
 
-    def setup(self) -> None:
-        self._client = HttpClient(self._http)
-
     def work(self, element: Entry) -> list:
         try:
-            return [fetch_page(element, self._client, self._http.max_bytes)]
+            return [fetch_page(element, self._http)]
         except Unusable as error:
             letter = dead_letter(STAGE, element.location, element.source, error)
             return [TaggedOutput("errors", letter)]

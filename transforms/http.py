@@ -1,8 +1,8 @@
 """HTTP requests with time and size limits, retries, and a memory of hosts that are down."""
 
 import dataclasses
+import functools
 import time
-from collections import Counter
 
 import httpx2
 import stamina
@@ -10,8 +10,9 @@ import stamina
 from transforms.deadletter import Unusable
 
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-# A host that refused this many requests in a row is not asked again in the run.
+# A host that did not answer this many requests in a row is left alone for a while.
 HOST_FAILURES = 2
+HOST_REST_SECONDS = 300.0
 CHUNK_BYTES = 65_536
 
 
@@ -44,7 +45,7 @@ class HttpClient:
 
     def __init__(self, policy: HttpPolicy):
         self._policy = policy
-        self._down: Counter[str] = Counter()
+        self._failures: dict[str, tuple[int, float]] = {}
         self._client = httpx2.Client(
             headers={"User-Agent": policy.user_agent},
             timeout=httpx2.Timeout(policy.total_timeout, connect=policy.connect_timeout),
@@ -56,43 +57,36 @@ class HttpClient:
 
     def get(self, url: str) -> Response:
         """The answer to a GET. Raises Unusable for anything but a whole 2xx answer."""
-        host = self._host(url)
-        if self._down[host] >= HOST_FAILURES:
+        host = host_and_port(url)
+        if self._is_resting(host):
             raise Unusable(
-                "HostDown", f"{host} did not answer earlier in this run", retryable=True, attempt=0
+                "HostDown", f"{host} did not answer a moment ago", retryable=True, attempt=0
             )
-        attempt = 0
-        for trial in stamina.retry_context(
+        trials = stamina.retry_context(
             on=lambda error: self._worth_retrying(error, host),
             attempts=self._policy.attempts,
             timeout=2 * self._policy.total_timeout,
             wait_initial=0.2,
             wait_max=5.0,
-        ):
+        )
+        for trial in trials:
             with trial:
-                attempt = trial.num
-                return self._get_once(url, host, attempt)
-        raise AssertionError(f"no attempt was made for {url} after {attempt}")
+                return self._get_once(url, host, trial.num)
+        raise AssertionError("a retry context makes at least one attempt")
 
     def _get_once(self, url: str, host: str, attempt: int) -> Response:
         deadline = time.monotonic() + self._policy.total_timeout
         try:
             with self._client.stream("GET", url) as answer:
-                self._down.pop(host, None)
+                self._failures.pop(host, None)
                 self._check_status(answer, attempt)
                 body = self._read(answer, deadline, attempt)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            self._down[host] += 1
-            raise Unusable(
-                type(error).__name__,
-                f"cannot connect to {host}: {error}",
-                retryable=True,
-                attempt=attempt,
-            ) from error
         except httpx2.TransportError as error:
+            if isinstance(error, (httpx2.ConnectError, httpx2.TimeoutException)):
+                self._note_failure(host)
             raise Unusable(
                 type(error).__name__,
-                str(error) or "no answer in time",
+                f"no answer from {host}: {error}",
                 retryable=True,
                 attempt=attempt,
             ) from error
@@ -109,7 +103,15 @@ class HttpClient:
         )
 
     def _worth_retrying(self, error: Exception, host: str) -> bool:
-        return isinstance(error, Unusable) and error.retryable and self._down[host] < HOST_FAILURES
+        return isinstance(error, Unusable) and error.retryable and not self._is_resting(host)
+
+    def _note_failure(self, host: str) -> None:
+        earlier, _ = self._failures.get(host, (0, 0.0))
+        self._failures[host] = (earlier + 1, time.monotonic())
+
+    def _is_resting(self, host: str) -> bool:
+        number, last = self._failures.get(host, (0, 0.0))
+        return number >= HOST_FAILURES and time.monotonic() < last + HOST_REST_SECONDS
 
     def _read(self, answer: httpx2.Response, deadline: float, attempt: int) -> bytes:
         body = bytearray()
@@ -140,9 +142,16 @@ class HttpClient:
                 status=status,
             )
 
-    @staticmethod
-    def _host(url: str) -> str:
-        try:
-            return httpx2.URL(url).host
-        except (httpx2.InvalidURL, ValueError) as error:
-            raise Unusable("InvalidURL", f"{error}") from error
+
+def host_and_port(url: str) -> str:
+    """The host of a URL, with its port where that is stated. Raises Unusable."""
+    try:
+        return httpx2.URL(url).netloc.decode("ascii")
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise Unusable("InvalidURL", str(error)) from error
+
+
+@functools.cache
+def open_client(policy: HttpPolicy) -> HttpClient:
+    """The process's one client for a policy, with its open connections."""
+    return HttpClient(policy)

@@ -15,7 +15,7 @@ from transforms.clean import one_line
 from transforms.count import count
 from transforms.deadletter import Unusable, dead_letter
 from transforms.decode import gunzip
-from transforms.http import HttpClient, HttpPolicy, Response
+from transforms.http import HttpPolicy, Response, open_client
 from transforms.ledger import Ledger, open_ledger
 from transforms.pool import ConcurrentDoFn
 from transforms.sources import KINDS, POLLED, Document, Item, detect_kind
@@ -114,7 +114,6 @@ def make_poll(reading: _Reading, ledger: Ledger) -> Poll:
 class ReadSource(ConcurrentDoFn):
     """Opens each source and reads what it lists; see ReadSources."""
 
-    _client: HttpClient
     _ledger: Ledger
 
     def __init__(self, http: HttpPolicy, threads: int, lake: str, nested: bool):
@@ -124,7 +123,6 @@ class ReadSource(ConcurrentDoFn):
         self._nested = nested
 
     def setup(self) -> None:
-        self._client = HttpClient(self._http)
         self._ledger = open_ledger(self._lake)
 
     def work(self, element: Source) -> list:
@@ -147,7 +145,7 @@ class ReadSource(ConcurrentDoFn):
         location, limit = reading.source.location, self._http.max_bytes
         try:
             if is_web(location):
-                reading.answer = self._client.get(location)
+                reading.answer = open_client(self._http).get(location)
                 reading.body = reading.answer.body
             else:
                 reading.body = read_file(location, limit)

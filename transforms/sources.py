@@ -116,7 +116,7 @@ def feed_entry(
     published_at: datetime | None,
 ) -> Iterator[Entry | DeadLetter]:
     """The entry at ``position`` of a feed, or its dead letter where it has no web link."""
-    target = link.strip() if isinstance(link, str) else ""
+    target = line_or_none(link) or ""
     if not is_web(target):
         reason = f"link is not http(s): {link}" if link else "entry has no link"
         yield dead_letter(
