@@ -125,10 +125,11 @@ def validate(model: type[Model], path: Path) -> Model:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read: {reason}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except pydantic.ValidationError as error:
         raise UserError(f"{path}: {first_problem(error)}") from error
+    # A ValueError is a value that YAML itself reads, such as a date in month 13.
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def first_problem(error: pydantic.ValidationError) -> str:

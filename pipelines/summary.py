@@ -1,6 +1,10 @@
 """What a run did, for people and as JSON."""
 
 import dataclasses
+import os
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -136,9 +140,10 @@ def hit_lines(hit: Mapping[str, Any]) -> list[str]:
 
 def next_steps(summary: Summary) -> list[str]:
     """Where the tables lie, and a query to try."""
-    option = "" if summary.lake == "lake" else f" --lake {summary.lake}"
+    program = "wirewatch" if shutil.which("wirewatch") else os.path.relpath(sys.argv[0])
+    option = "" if summary.lake == "lake" else f" --lake {shlex.quote(summary.lake)}"
     query = "select date, source, topics, text from passages where len(topics) > 0 limit 5"
     return [
         f"Parquet: {summary.lake}/passages/date=*/*.parquet",
-        f'Try:     wirewatch query "{query}"{option}',
+        f'Try:     {program} query "{query}"{option}',
     ]

@@ -27,12 +27,13 @@ def parse_date(value: object) -> datetime | None:
 
 
 def in_utc(moment: datetime) -> datetime | None:
-    """A datetime in UTC; naive ones are taken as UTC. None where the calendar ends."""
+    """A datetime in UTC; naive ones are taken as UTC. None where the calendar ends or
+    the offset cannot be."""
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
     try:
         return moment.astimezone(UTC)
-    except OverflowError:
+    except (OverflowError, ValueError):
         return None
 
 

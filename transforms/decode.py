@@ -19,16 +19,20 @@ def gunzip(body: bytes, max_bytes: int) -> bytes:
     """
     if not body.startswith(GZIP_MAGIC):
         return body
-    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        content = decompressor.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise Unusable("BadGzip", f"damaged gzip: {error}") from error
-    if len(content) > max_bytes:
-        raise Unusable("TooLarge", f"over {max_bytes:,} bytes after decompression")
-    if not decompressor.eof:
-        raise Unusable("BadGzip", "gzip data ends too early")
-    return content
+    content, rest = bytearray(), body
+    # A file may hold several members, one after the other; what else follows is padding.
+    while rest.startswith(GZIP_MAGIC):
+        decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            content += decompressor.decompress(rest, max_bytes + 1 - len(content))
+        except zlib.error as error:
+            raise Unusable("BadGzip", f"damaged gzip: {error}") from error
+        if len(content) > max_bytes:
+            raise Unusable("TooLarge", f"over {max_bytes:,} bytes after decompression")
+        if not decompressor.eof:
+            raise Unusable("BadGzip", "gzip data ends too early")
+        rest = decompressor.unused_data
+    return bytes(content)
 
 
 def is_binary(body: bytes) -> bool:

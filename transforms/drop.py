@@ -29,6 +29,9 @@ def first_entry(entries: Iterable[Entry]) -> Entry:
             e.source,
             e.title or "",
             e.location,
+            e.authors,
+            e.lang or "",
+            e.kind or "",
         ),
     )
 

@@ -23,6 +23,8 @@ from transforms.decode import decode_text, is_binary
 from transforms.urls import address_id, is_web, normal_url
 
 STAGE = "extract"
+# By name, for the library would find JSON and TOML as well, in texts that have neither.
+FRONT_MATTER = frontmatter.YAMLHandler()
 # A text shorter than this says too little of its language to identify it.
 IDENTIFIABLE_CHARS = 40
 IDENTIFIED_CHARS = 2000
@@ -62,7 +64,8 @@ def text_content(page: Page) -> Content:
     """The article of a text file, with optional YAML front matter."""
     text = re.sub(r"\r\n?", "\n", decode_text(page.body))
     try:
-        metadata, body = frontmatter.parse(text)
+        is_given = FRONT_MATTER.detect(text.strip())
+        metadata, body = frontmatter.parse(text, handler=FRONT_MATTER) if is_given else ({}, text)
     except (yaml.YAMLError, ValueError) as error:
         raise Unusable("BadFrontMatter", f"front matter is not YAML: {error}") from error
     # Without front matter the text stays as it is in the file, to the character.
@@ -76,7 +79,7 @@ def text_content(page: Page) -> Content:
         authors=tuple(authors) if isinstance(authors, list) else (authors,),
         canonical=metadata.get("url"),
         source=metadata.get("source"),
-        lang=metadata.get("lang"),
+        lang=line_or_none(metadata.get("lang")),
         published=metadata.get("published"),
     )
 
@@ -137,10 +140,15 @@ def canonical_url(fetched: str | None, claimed: object) -> str | None:
     if fetched is None:
         return claim
     own = normal_url(fetched)
-    if claim is None or extract_domain(claim) != extract_domain(own):
+    if claim is None or site(claim) != site(own):
         return own
     is_front = claim.split("://", 1)[1].partition("/")[2].strip("/") == ""
     return own if is_front else claim
+
+
+def site(url: str) -> str:
+    """The registered domain of a URL, or its host and port where it has none."""
+    return extract_domain(url) or url.split("://", 1)[1].partition("/")[0]
 
 
 def publication_date(page: Page, claimed: object) -> tuple[datetime | None, str]:

@@ -13,7 +13,6 @@ RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 # A host that did not answer this many requests in a row is left alone for a while.
 HOST_FAILURES = 2
 HOST_REST_SECONDS = 300.0
-CHUNK_BYTES = 65_536
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,6 +81,8 @@ class HttpClient:
                 self._check_status(answer, attempt)
                 body = self._read(answer, deadline, attempt)
         except httpx2.TransportError as error:
+            # Not always the host that was asked: a redirect may lead to another.
+            host = host_and_port(str(error.request.url))
             if isinstance(error, (httpx2.ConnectError, httpx2.TimeoutException)):
                 self._note_failure(host)
             raise Unusable(
@@ -115,7 +116,7 @@ class HttpClient:
 
     def _read(self, answer: httpx2.Response, deadline: float, attempt: int) -> bytes:
         body = bytearray()
-        for chunk in answer.iter_bytes(CHUNK_BYTES):
+        for chunk in answer.iter_bytes():
             body += chunk
             if len(body) > self._policy.max_bytes:
                 raise Unusable(

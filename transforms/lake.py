@@ -58,6 +58,8 @@ def put_rows(lake: str, table: Table, day: date, ids: Sequence[str], rows: list[
     """
     folder = f"{lake.rstrip('/')}/{table.name}/date={day.isoformat()}"
     path = f"{folder}/{stable_id(*sorted(ids))}.parquet"
+    # Spelt as table_files does, since the ledger compares paths.
+    path = path if is_remote(lake) else str(Path(path))
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), buffer, compression=COMPRESSION)
     if is_remote(lake):

@@ -46,7 +46,8 @@ class Document:
 
 def read_feed(document: Document) -> Iterator[Item]:
     """The entries of an RSS 0.9x, 1.0, 2.0 or Atom feed, by the feedparser library."""
-    headers = {"content-location": document.location}
+    # A path is no base for links: they would come out as paths of this machine.
+    headers = {"content-location": document.location} if is_web(document.location) else {}
     if document.content_type:
         headers["content-type"] = document.content_type
     # A stream, never the bytes: feedparser opens bytes that happen to be a file's name.
@@ -60,7 +61,6 @@ def read_feed(document: Document) -> Iterator[Item]:
     name = document.source.name or line_or_none(feed.feed.get("title")) or document.name
     base = document.location if is_web(document.location) else feed.feed.get("link", "")
     for position, item in enumerate(feed.entries):
-        moment = item.get("published_parsed") or item.get("updated_parsed")
         authors = [author.get("name") for author in item.get("authors", [])]
         yield from feed_entry(
             document,
@@ -69,13 +69,22 @@ def read_feed(document: Document) -> Iterator[Item]:
             link=absolute_url(base, item.get("link") or ""),
             title=plain_title(item),
             authors=authors,
-            published_at=datetime.fromtimestamp(timegm(moment), UTC) if moment else None,
+            published_at=feed_date(item),
         )
+
+
+def feed_date(item: dict) -> datetime | None:
+    """When a feed's item was published, else updated; None where the calendar ends."""
+    moment = item.get("published_parsed") or item.get("updated_parsed")
+    try:
+        return datetime.fromtimestamp(timegm(moment), UTC) if moment else None
+    except (OverflowError, ValueError):
+        return None
 
 
 def plain_title(item: dict) -> str | None:
     """The title of a feed's item without the markup that some feeds put into it."""
-    title = item.get("title")
+    title = line_or_none(item.get("title"))
     if title and "<" in title and item.get("title_detail", {}).get("type") != "text/plain":
         return str(lxml.html.fromstring(f"<div>{title}</div>").text_content())
     return title
@@ -93,7 +102,8 @@ def read_json_feed(document: Document) -> Iterator[Item]:
     name = document.source.name or line_or_none(feed.get("title")) or document.name
     for position, item in enumerate(items):
         fields = item if isinstance(item, dict) else {}
-        authors = fields.get("authors") or [fields.get("author")]
+        authors = fields.get("authors")
+        authors = authors if isinstance(authors, list) else [fields.get("author")]
         yield from feed_entry(
             document,
             name,
@@ -220,12 +230,12 @@ def detect_kind(document: Document) -> str:
     plain = "urls" if is_url_list(head) else "text"
     if suffix in (".md", ".txt"):
         return plain
+    if head.startswith("{"):
+        return "jsonfeed"
     found = {kind: mark.search(head) for kind, mark in MARKS.items()}
     marks = {kind: match.start() for kind, match in found.items() if match}
     if marks:
         return min(marks, key=lambda kind: marks[kind])
-    if head.startswith("{"):
-        return "jsonfeed"
     if head.startswith("<"):
         return SUFFIXES.get(suffix, "feed")
     return SUFFIXES.get(suffix, plain)

@@ -10,8 +10,9 @@ from schemas.records import Article, Passage, SplitArticle
 from transforms.count import count
 
 Span = tuple[int, int]
-BLANK_LINE = re.compile(r"\n[^\S\n]*\n\s*")
-LINE_END = re.compile(r"\s*\n\s*")
+# Each starts where white space does, so that a long run of it takes linear time.
+BLANK_LINE = re.compile(r"(?<!\s)[^\S\n]*\n[^\S\n]*\n\s*")
+LINE_END = re.compile(r"(?<!\s)[^\S\n]*\n\s*")
 WHITE_SPACE = re.compile(r"\s+")
 
 
