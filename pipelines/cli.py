@@ -6,14 +6,18 @@ import dataclasses
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from configs.settings import UserError
 
 INTERRUPTED = 130
+# A progress bar hides the cursor while it is shown (ECMA-48, DECTCEM).
+SHOW_CURSOR = "\x1b[?25h"
 # What Beam warns of at every start, and is of no use to who runs a pipeline.
 BEAM_CHATTER = ("apitools not found", "Resource module is not available")
 
@@ -59,7 +63,7 @@ def query(arguments: list[str]) -> int:
     if not is_remote(flags.lake) and not os.path.isdir(flags.lake):
         raise UserError(f"{flags.lake}: no such lake")
     try:
-        write_result(open_lake(flags.lake).execute(flags.sql), flags.format)
+        write_result(open_lake(flags.lake).execute(flags.sql), flags.format, sys.stdout)
     except duckdb.Error as error:
         raise UserError(f"query: {' '.join(str(error).split())}") from error
     return 0
@@ -83,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"wirewatch: unknown command {words[0]!r}\n{usage}", file=sys.stderr)
         return 2
     configure_logging()
+    # A handler, not an except clause: Beam wraps what is raised inside a stage.
+    earlier = signal.signal(signal.SIGINT, leave_at_once)
     try:
         return COMMANDS[words[0]](words[1:])
     except UserError as error:
@@ -92,8 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output, such as head, has gone: that is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        return leave_at_once()
+    finally:
+        signal.signal(signal.SIGINT, earlier)
 
 
 def configure_logging() -> None:
@@ -106,8 +112,13 @@ def configure_logging() -> None:
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 
-def leave_at_once() -> int:
-    """Ends the process without waiting for requests under way: the lake has only whole files."""
+def leave_at_once(*_: object) -> NoReturn:
+    """Ends the process on Ctrl-C, without waiting for requests that are under way.
+
+    The lake has only whole files at any moment, so there is nothing to tidy.
+    """
+    if sys.stderr.isatty():
+        print(SHOW_CURSOR, end="", file=sys.stderr)
     print("wirewatch: interrupted; the lake holds what was finished", file=sys.stderr)
     with contextlib.suppress(OSError):
         sys.stdout.flush()

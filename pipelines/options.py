@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import create_runner
+
+from configs.settings import UserError
 
 # DirectRunner is a switch that may try to download another engine and hang where the
 # network swallows packets; this is the engine it stands for.
@@ -84,8 +87,15 @@ def add_beam_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def beam_options(given: dict[str, Any]) -> PipelineOptions:
-    """Beam's options, with the local engine named where the user named none."""
+    """Beam's options, with the local engine named where the user named none.
+
+    Raises UserError for a runner that is not there.
+    """
     runner = given.get("runner")
     if runner is None or runner in LOCAL_ALIASES:
-        given = {**given, "runner": LOCAL_RUNNER}
-    return PipelineOptions(flags=[], **given)
+        runner = LOCAL_RUNNER
+    try:
+        create_runner(runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UserError(f"--runner: {error}") from error
+    return PipelineOptions(flags=[], **{**given, "runner": runner})

@@ -6,6 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from apache_beam.io.filesystems import FileSystems
+
 from configs.settings import (
     FetchSettings,
     Settings,
@@ -80,20 +82,25 @@ def check_source(source: Source, prefix: str) -> None:
         raise UserError(f"{prefix}{location}: unknown kind {source.kind!r}; one of {kinds}")
     if is_web(location) or is_remote(location):
         return
-    if not os.path.exists(location) and not glob.glob(location, recursive=True):
+    # A glob's match may be a folder that is not there: "gone/**" gives "gone/".
+    if not any(map(os.path.exists, [location, *glob.iglob(location, recursive=True)])):
         raise UserError(f"{prefix}{location}: no such file, folder or URL")
     if os.path.exists(location) and not os.access(location, os.R_OK):
         raise UserError(f"{prefix}{location}: cannot be read: permission denied")
 
 
 def check_lake(lake: str) -> None:
-    """Raises UserError where a local lake cannot be written. Leaves nothing behind."""
+    """Raises UserError where a lake cannot be written. Leaves nothing behind."""
     if is_remote(lake):
+        try:
+            FileSystems.get_filesystem(lake)
+        except ValueError as error:
+            raise UserError(f"{lake}: the lake cannot be written: {error}") from error
         return
     folder = Path(lake)
-    while not folder.exists():
-        folder = folder.parent
     try:
+        while not folder.exists():
+            folder = folder.parent
         if not folder.is_dir():
             raise NotADirectoryError(20, "not a folder")
         with tempfile.TemporaryFile(dir=folder):

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from typing import Any, TextIO
 
 import duckdb
@@ -57,7 +56,7 @@ def create_view(connection: duckdb.DuckDBPyConnection, lake: str, table: Table) 
     )
 
 
-def write_result(result: Any, form: str, out: TextIO = sys.stdout) -> None:
+def write_result(result: Any, form: str, out: TextIO) -> None:
     """Writes a query's result as a table, as CSV (RFC 4180) or as JSON (a list of objects)."""
     names = [column[0] for column in result.description or []]
     rows = result.fetchall() if names else []

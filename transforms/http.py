@@ -83,12 +83,14 @@ class HttpClient:
         except httpx2.TransportError as error:
             # Not always the host that was asked: a redirect may lead to another.
             host = host_and_port(str(error.request.url))
-            if isinstance(error, (httpx2.ConnectError, httpx2.TimeoutException)):
+            no_connection = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
+            # A page that hangs counts once, however often it is tried: the host may be well.
+            if no_connection or (isinstance(error, httpx2.TimeoutException) and attempt == 1):
                 self._note_failure(host)
             raise Unusable(
                 type(error).__name__,
                 f"no answer from {host}: {error}",
-                retryable=True,
+                retryable=not isinstance(error, httpx2.UnsupportedProtocol),
                 attempt=attempt,
             ) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:

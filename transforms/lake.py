@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 from schemas.tables import Table, stable_id
 
 COMPRESSION = "zstd"
+# Not in a table's folder: Polars takes every file there for one of the table's.
+UNFINISHED = ".unfinished"
 PARTITION = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/[^/]+$")
 
 
@@ -67,20 +69,23 @@ def put_rows(lake: str, table: Table, day: date, ids: Sequence[str], rows: list[
         with _filesystems().create(path) as file:
             file.write(buffer.getvalue())
     else:
-        replace_file(Path(path), buffer.getvalue())
+        replace_file(Path(path), buffer.getvalue(), Path(lake) / UNFINISHED)
     return path
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Writes a local file so that it appears whole or not at all, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Readers skip dot-files; the suffix keeps it out of *.parquet globs as well.
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+def replace_file(path: Path, content: bytes, unfinished: Path) -> None:
+    """Writes a local file so that it appears whole or not at all, also after a power cut.
+
+    ``unfinished`` is the folder, on the same disk, where it lies until it is whole.
+    """
+    unfinished.mkdir(parents=True, exist_ok=True)
+    temporary = unfinished / f"{path.name}.{uuid.uuid4().hex}.tmp"
     try:
         with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

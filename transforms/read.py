@@ -1,6 +1,7 @@
 """Reads sources: folders and globs into files, feeds and lists into entries."""
 
 import dataclasses
+import glob
 import os
 import time
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ def expand_source(source: Source) -> list[Source]:
     if is_web(location) or os.path.isfile(location):
         return [source]
     is_folder = os.path.isdir(location)
-    pattern = os.path.join(location, "**") if is_folder else location
+    pattern = os.path.join(glob.escape(location), "**") if is_folder else location
     try:
         found = FileSystems.match([pattern])[0].metadata_list
     except (BeamIOError, ValueError) as error:
@@ -49,6 +50,11 @@ def is_hidden(path: str, root: str) -> bool:
     """Whether a file, or a folder between it and ``root``, has a name that starts with a dot."""
     inside = path[len(root) :] if path.startswith(root) else os.path.basename(path)
     return any(part.startswith(".") for part in inside.replace("\\", "/").split("/"))
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text can be stored: it holds no lone surrogate, as a file's name may."""
+    return text == text.encode("utf-8", "ignore").decode()
 
 
 def read_file(path: str, max_bytes: int) -> bytes:
@@ -184,11 +190,19 @@ class ExpandSource(beam.DoFn):
         try:
             expanded = expand_source(element)
         except Unusable as error:
-            count(f"errors_{STAGE}")
-            yield TaggedOutput("errors", dead_letter(STAGE, element.location, element.name, error))
+            yield self._error(element, error)
             return
         count("sources", len(expanded))
-        yield from expanded
+        for source in expanded:
+            if is_utf8(source.location):
+                yield source
+            else:
+                yield self._error(source, Unusable("BadName", "the file's name is not UTF-8"))
+
+    @staticmethod
+    def _error(source: Source, error: Unusable) -> TaggedOutput:
+        count(f"errors_{STAGE}")
+        return TaggedOutput("errors", dead_letter(STAGE, source.location, source.name, error))
 
 
 class ReadSources(beam.PTransform):

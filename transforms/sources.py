@@ -66,7 +66,7 @@ def read_feed(document: Document) -> Iterator[Item]:
             document,
             name,
             position,
-            link=absolute_url(base, item.get("link") or ""),
+            link=absolute_url(base, item.link) if item.get("link") else None,
             title=plain_title(item),
             authors=authors,
             published_at=feed_date(item),

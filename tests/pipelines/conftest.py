@@ -66,8 +66,11 @@ class Newsroom:
             def log_message(self, *arguments):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 64  # All pages are asked for at once.
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def url(self, path: str) -> str:
@@ -129,7 +132,7 @@ def fill(newsroom: Newsroom) -> None:
     replies["/alias"] = Reply(status=302, headers={"Location": url("/news/4")})
     replies["/broken"] = Reply(status=500)
     replies["/big"] = Reply(story_page(11) + " " * MAX_BYTES)
-    replies["/menu"] = Reply("<html><body><nav><a href='/'>Front page</a></nav></body></html>")
+    replies["/menu"] = Reply("<html><body><img src='map.png'></body></html>")
     replies["/photo"] = Reply(b"\x89PNG\r\n\x1a\n" + bytes(200), "image/png")
     replies["/slow"] = Reply(story_page(11), held=True)
     replies["/front"] = Reply("<!doctype html><html><body><p>Welcome.</p></body></html>")

@@ -1,0 +1,1 @@
+"""Measurements of the whole program: each module prints one table."""

@@ -1,0 +1,72 @@
+import itertools
+from datetime import UTC, datetime
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from schemas.records import Entry
+from schemas.tables import PASSAGES, passage_rows
+from transforms.drop import DropKnownArticles, DropKnownEntries, first_entry
+from transforms.lake import put_rows
+
+DAY = datetime(2024, 3, 1, tzinfo=UTC)
+SAME = [
+    Entry("https://a.example/1", "b", published_at=DAY.replace(day=2)),
+    Entry("https://a.example/1#top", "b", published_at=DAY),
+    Entry("https://a.example/1?utm_source=x", "a"),
+    Entry("https://A.example/1", "b", published_at=DAY, authors=("Ada",)),
+    Entry("https://A.example/1", "b", published_at=DAY, lang="en"),
+    Entry("https://A.example/1", "b", published_at=DAY, kind="html"),
+]
+
+
+def keep(lake, classified):
+    """Puts a classified article into a lake."""
+    rows = list(passage_rows(classified))
+    return put_rows(lake, PASSAGES, DAY.date(), [row["passage_id"] for row in rows], rows)
+
+
+def test_the_same_entry_is_kept_whatever_the_order():
+    kept = {first_entry(order) for order in itertools.permutations(SAME)}
+    assert len(kept) == 1
+    assert kept.pop().published_at == DAY
+
+
+@pytest.mark.parametrize("order", [SAME, SAME[::-1]])
+def test_one_entry_an_address_comes_through(pipeline, tmp_path, order):
+    other = Entry("https://a.example/2", "b")
+    with pipeline as p:
+        kept = p | beam.Create([*order, other]) | DropKnownEntries(str(tmp_path))
+        assert_that(kept, equal_to([first_entry(SAME), other]))
+
+
+def test_entries_whose_address_is_in_the_lake_are_dropped_and_files_never_are(
+    pipeline, tmp_path, classified
+):
+    keep(str(tmp_path), classified("https://a.example/known"))
+    known = Entry("https://a.example/known?utm_source=x", "b")
+    new = [Entry("https://a.example/new", "b"), Entry("/news/known.txt", "b")]
+    with pipeline as p:
+        kept = p | beam.Create([known, *new]) | DropKnownEntries(str(tmp_path))
+        assert_that(kept, equal_to(new))
+
+
+def test_articles_are_dropped_by_content_and_a_changed_text_is_new(pipeline, tmp_path, classified):
+    url = "https://a.example/known"
+    keep(str(tmp_path), classified(url, "The first text."))
+    keep(str(tmp_path), classified(None, "A local text."))
+    known = [classified(url, "The first text."), classified(None, "A local text.")]
+    new = [classified(url, "The second text."), classified(None, "Another local text.")]
+    with pipeline as p:
+        articles = p | beam.Create([one.split.article for one in known + new])
+        kept = articles | DropKnownArticles(str(tmp_path))
+        assert_that(kept, equal_to([one.split.article for one in new]))
+
+
+def test_an_article_that_comes_twice_in_a_bundle_is_kept_once(pipeline, tmp_path, classified):
+    texts = ["A text.", "The same page a moment later."]
+    articles = [classified("https://a.example/1", text).split.article for text in texts]
+    with pipeline as p:
+        kept = p | beam.Create(articles, reshuffle=False) | DropKnownArticles(str(tmp_path))
+        assert_that(kept, equal_to(articles[:1]))
