@@ -10,6 +10,7 @@ import stamina
 from transforms.deadletter import Unusable
 
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+PERMANENT_REDIRECTS = frozenset({301, 308})
 # A host that did not answer this many requests in a row is left alone for a while.
 HOST_FAILURES = 2
 HOST_REST_SECONDS = 300.0
@@ -28,15 +29,23 @@ class HttpPolicy:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Response:
-    """An answer with a 2xx status; ``url`` is where redirects ended."""
+    """A whole answer: 2xx, or 304 (with an empty body) to a conditional request.
+
+    ``url`` is where redirects ended; ``moved_to`` is the same where every redirect on the
+    way was permanent (301 or 308), else None. The names of ``headers`` are in lower case.
+    """
 
     url: str
     status: int
     body: bytes
-    content_type: str | None
-    etag: str | None
-    last_modified: str | None
+    headers: dict[str, str]
     attempts: int
+    moved_to: str | None = None
+
+    @property
+    def content_type(self) -> str | None:
+        """Content-Type as sent."""
+        return self.headers.get("content-type")
 
 
 class HttpClient:
@@ -54,8 +63,13 @@ class HttpClient:
             limits=httpx2.Limits(max_connections=None),
         )
 
-    def get(self, url: str) -> Response:
-        """The answer to a GET. Raises Unusable for anything but a whole 2xx answer."""
+    def get(self, url: str, etag: str | None = None, last_modified: str | None = None) -> Response:
+        """The answer to a GET, conditional where a validator is given (RFC 9110, section 13).
+
+        Raises Unusable for anything but a whole 2xx answer or a 304 that was asked for.
+        """
+        conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+        headers = {name: value for name, value in conditions.items() if value is not None}
         host = host_and_port(url)
         if self._is_resting(host):
             raise Unusable(
@@ -70,15 +84,16 @@ class HttpClient:
         )
         for trial in trials:
             with trial:
-                return self._get_once(url, host, trial.num)
+                return self._get_once(url, headers, host, trial.num)
         raise AssertionError("a retry context makes at least one attempt")
 
-    def _get_once(self, url: str, host: str, attempt: int) -> Response:
+    def _get_once(self, url: str, headers: dict[str, str], host: str, attempt: int) -> Response:
         deadline = time.monotonic() + self._policy.total_timeout
         try:
-            with self._client.stream("GET", url) as answer:
+            with self._client.stream("GET", url, headers=headers) as answer:
                 self._failures.pop(host, None)
-                self._check_status(answer, attempt)
+                if not (headers and answer.status_code == httpx2.codes.NOT_MODIFIED):
+                    self._check_status(answer, attempt)
                 body = self._read(answer, deadline, attempt)
         except httpx2.TransportError as error:
             # Not always the host that was asked: a redirect may lead to another.
@@ -99,10 +114,9 @@ class HttpClient:
             url=str(answer.url),
             status=answer.status_code,
             body=body,
-            content_type=answer.headers.get("content-type"),
-            etag=answer.headers.get("etag"),
-            last_modified=answer.headers.get("last-modified"),
+            headers=dict(answer.headers),
             attempts=attempt,
+            moved_to=permanent_target(answer),
         )
 
     def _worth_retrying(self, error: Exception, host: str) -> bool:
@@ -152,6 +166,12 @@ def host_and_port(url: str) -> str:
         return httpx2.URL(url).netloc.decode("ascii")
     except (httpx2.InvalidURL, ValueError) as error:
         raise Unusable("InvalidURL", str(error)) from error
+
+
+def permanent_target(answer: httpx2.Response) -> str | None:
+    """Where redirects led, if there were any and all said the move is for good."""
+    statuses = {redirect.status_code for redirect in answer.history}
+    return str(answer.url) if statuses and statuses <= PERMANENT_REDIRECTS else None
 
 
 @functools.cache

@@ -48,7 +48,7 @@ def test_an_answer_carries_body_and_headers(httpserver, http_policy):
     answer = HttpClient(http_policy()).get(httpserver.url_for("/a"))
     assert (answer.status, answer.body, answer.attempts) == (200, b"body", 1)
     assert answer.content_type.startswith("text/plain")
-    assert (answer.etag, answer.last_modified) == ('"1"', "then")
+    assert (answer.headers["etag"], answer.headers["last-modified"]) == ('"1"', "then")
     assert answer.url == httpserver.url_for("/a")
 
 
