@@ -77,6 +77,15 @@ class TopicFile(Strict):
 
     topics: tuple[Topic, ...] = pydantic.Field(min_length=1)
 
+    @pydantic.field_validator("topics")
+    @classmethod
+    def _each_once(cls, topics: tuple[Topic, ...]) -> tuple[Topic, ...]:
+        names = [topic.name for topic in topics]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"{repeated[0]!r} is defined twice")
+        return topics
+
 
 class Settings(Strict):
     """The content of monitor.yaml, with the topics of topics.yaml beside it."""
@@ -85,7 +94,7 @@ class Settings(Strict):
     model: str | None = None
     fetch: FetchSettings = pydantic.Field(default_factory=FetchSettings)
     passages: PassageSettings = pydantic.Field(default_factory=PassageSettings)
-    topics: tuple[str, ...] | None = None
+    topics: tuple[str, ...] | None = pydantic.Field(None, min_length=1)
     sources: tuple[SourceSettings, ...] = ()
 
 
@@ -108,7 +117,7 @@ def load_topics(config: Path, chosen: tuple[str, ...] | None) -> tuple[Topic, ..
     beside = config.parent / "topics.yaml"
     path = beside if beside.exists() else PACKAGED / "topics.yaml"
     topics = {topic.name: topic for topic in validate(TopicFile, path).topics}
-    names = tuple(topics) if chosen is None else chosen
+    names = tuple(topics) if chosen is None else tuple(dict.fromkeys(chosen))
     for name in names:
         if name not in topics:
             raise UserError(

@@ -50,6 +50,7 @@ MISTAKES = [
     ("sources: [{url: 'ftp://a.example/'}]", "sources[0].url"),
     ("sources: [{path: a, lang: no}]", "sources[0].lang"),
     ("topics: nato", "topics"),
+    ("topics: []", "topics"),
 ]
 
 
@@ -84,6 +85,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
 @pytest.mark.parametrize(
     ("text", "named"),
     [
+        ("topics: [{name: a}, {name: a}]", "topics"),
         ("topics: []", "topics"),
         ("topics: [{name: a, treshold: 1}]", "topics[0].treshold"),
         ("topics: [{name: a, threshold: 2}]", "topics[0].threshold"),
