@@ -13,6 +13,7 @@ numpy, onnxruntime and tokenizers are imported only when a model is loaded.
 import hashlib
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,6 +201,9 @@ def _read_tokenizer(path: Path) -> Any:
 
 
 def _load_session(path: Path, threads: int) -> Any:
+    # Its wheels for Linux keep a device id and usage data for their maker unless told not to
+    # before the import.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     if not path.is_file():

@@ -63,7 +63,11 @@ def query(arguments: list[str]) -> int:
     if not is_remote(flags.lake) and not os.path.isdir(flags.lake):
         raise UserError(f"{flags.lake}: no such lake")
     try:
-        write_result(open_lake(flags.lake).execute(flags.sql), flags.format, sys.stdout)
+        lake = open_lake(flags.lake)
+    except ValueError as error:
+        raise UserError(f"{flags.lake}: the lake cannot be read: {error}") from error
+    try:
+        write_result(lake.execute(flags.sql), flags.format, sys.stdout)
     except duckdb.Error as error:
         raise UserError(f"query: {' '.join(str(error).split())}") from error
     return 0

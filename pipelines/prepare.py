@@ -68,7 +68,8 @@ def command_sources(locations: tuple[str, ...]) -> tuple[Source, ...]:
     sources: list[Source] = []
     for location in locations:
         if location == "-":
-            sources += [Source(line.strip()) for line in sys.stdin if line.strip()]
+            lines = [line.strip() for line in sys.stdin]
+            sources += [Source(line) for line in lines if line and not line.startswith("#")]
         else:
             sources.append(Source(location))
     return tuple(dict.fromkeys(sources))

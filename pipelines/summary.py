@@ -140,7 +140,8 @@ def hit_lines(hit: Mapping[str, Any]) -> list[str]:
 
 def next_steps(summary: Summary) -> list[str]:
     """Where the tables lie, and a query to try."""
-    program = "wirewatch" if shutil.which("wirewatch") else os.path.relpath(sys.argv[0])
+    is_script = os.path.basename(sys.argv[0]) == "wirewatch" and not shutil.which("wirewatch")
+    program = os.path.relpath(sys.argv[0]) if is_script else "wirewatch"
     option = "" if summary.lake == "lake" else f" --lake {shlex.quote(summary.lake)}"
     query = "select date, source, topics, text from passages where len(topics) > 0 limit 5"
     return [

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -228,3 +229,22 @@ def test_runtime_is_loaded_only_to_score(function: str, loaded: list[str]) -> No
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(loaded)
+
+
+def test_scoring_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    script = (
+        "from models import DEFAULT_MODEL; import models.topic_model as t;"
+        "print(t.load_topic_model(DEFAULT_MODEL).score(['A truce was agreed.']).shape)"
+    )
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"} | home
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.strip() == "(1, 4)"
+    assert list(tmp_path.rglob("*")) == []

@@ -70,7 +70,7 @@ def test_a_glob_is_the_files_that_match(run, rows, tmp_path, write_story):
 
 
 def test_standard_input_names_sources(run, rows, tmp_path, newsroom, monkeypatch):
-    lines = f"{newsroom.url('/listed.xml')}\n\n  {newsroom.url('/news/9')}\n"
+    lines = f"# Two sources\n{newsroom.url('/listed.xml')}\n\n  {newsroom.url('/news/9')}\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
     assert run("-")["articles"] == 2
     found = {row["canonical_url"] for row in rows(tmp_path / "lake", "passages")}

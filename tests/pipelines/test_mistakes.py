@@ -169,7 +169,7 @@ def test_a_mistake_in_sql(sql, named, refused, lake):
     assert named in refused("query", sql, "--lake", lake)
 
 
-@pytest.mark.parametrize("lake", ["nowhere", "good.txt"])
+@pytest.mark.parametrize("lake", ["nowhere", "good.txt", "nosuch://bucket/lake"])
 def test_a_query_on_a_lake_that_is_not_there(lake, refused, text):
     assert lake in refused("query", "select 1", "--lake", lake)
 
