@@ -141,13 +141,19 @@ def validate(model: type[Model], path: Path) -> Model:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
+PLAIN_WORDS = {
+    "extra_forbidden": "unknown key",
+    "string_pattern_mismatch": "must begin with http:// or https://",
+}
+
+
 def first_problem(error: pydantic.ValidationError) -> str:
     """The first validation problem as ``key: what is wrong``."""
     problem: Any = error.errors()[0]
     key = ""
     for part in problem["loc"]:
         key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
-    message = problem["msg"].removeprefix("Value error, ")
+    message = PLAIN_WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     return f"{key}: {message}" if key else message
 
 

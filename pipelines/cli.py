@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import NoReturn
 
 from configs.settings import UserError
@@ -31,9 +32,10 @@ def run(arguments: list[str]) -> int:
     plan = make_plan(flags)
 
     from pipelines.monitor import run_plan
+    from pipelines.printout import summary_lines
     from pipelines.progress import show_progress
     from pipelines.query import plain
-    from pipelines.summary import read_counters, summarise, summary_lines
+    from pipelines.summary import read_counters, summarise
 
     began, start = datetime.now(UTC), time.monotonic()
     with show_progress():
@@ -67,7 +69,10 @@ def query(arguments: list[str]) -> int:
     except ValueError as error:
         raise UserError(f"{flags.lake}: the lake cannot be read: {error}") from error
     try:
-        write_result(lake.execute(flags.sql), flags.format, sys.stdout)
+        result = lake.execute(flags.sql)
+        if result is None:
+            raise UserError("query: there is no statement in it")
+        write_result(result, flags.format, sys.stdout)
     except duckdb.Error as error:
         raise UserError(f"query: {' '.join(str(error).split())}") from error
     return 0
@@ -87,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(f"usage: wirewatch COMMAND ...\n\n{usage}\n\nwirewatch COMMAND --help tells more.")
         return 0 if words else 2
+    if words[0] == "--version":
+        print(f"wirewatch {version('wirewatch')}")
+        return 0
     if words[0] not in COMMANDS:
         print(f"wirewatch: unknown command {words[0]!r}\n{usage}", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from apache_beam.io.filesystems import FileSystems
 
@@ -28,14 +29,20 @@ from transforms.lake import is_remote
 from transforms.sources import KINDS
 from transforms.urls import is_web
 
+# The extra of apache-beam that reads addresses of a kind.
+FILESYSTEM_EXTRAS = {"gs": "gcp", "s3": "aws", "azfs": "azure", "hdfs": "hadoop"}
+
 
 def make_plan(flags: RunFlags) -> MonitorPlan:
     """The plan of a run. Raises UserError for a mistake in flags, configuration or paths."""
     settings, config = load_settings(flags.config)
     topics = load_topics(config, settings.topics)
-    sources = command_sources(flags.sources) or config_sources(settings, config)
-    if not sources:
-        raise UserError(f"{config}: sources: none is enabled, and none was given")
+    if flags.sources:
+        sources = command_sources(flags.sources)
+    else:
+        sources = config_sources(settings, config)
+        if not sources:
+            raise UserError(f"{config}: sources: none is enabled, and none was given")
     for source in sources:
         check_source(source, "" if flags.sources else f"{config}: ")
     policy = topic_policy(settings, topics)
@@ -81,22 +88,36 @@ def check_source(source: Source, prefix: str) -> None:
     if source.kind is not None and source.kind not in KINDS:
         kinds = ", ".join(KINDS)
         raise UserError(f"{prefix}{location}: unknown kind {source.kind!r}; one of {kinds}")
-    if is_web(location) or is_remote(location):
+    if is_web(location):
+        if not urlsplit(location).hostname:
+            raise UserError(f"{prefix}{location}: the URL has no host")
+        return
+    if is_remote(location):
+        check_filesystem(location, prefix)
         return
     # A glob's match may be a folder that is not there: "gone/**" gives "gone/".
     if not any(map(os.path.exists, [location, *glob.iglob(location, recursive=True)])):
-        raise UserError(f"{prefix}{location}: no such file, folder or URL")
+        hint = f"; a URL begins with https://, as https://{location}" if "." in location else ""
+        raise UserError(f"{prefix}{location}: no such file, folder or URL{hint}")
     if os.path.exists(location) and not os.access(location, os.R_OK):
         raise UserError(f"{prefix}{location}: cannot be read: permission denied")
+
+
+def check_filesystem(path: str, prefix: str = "") -> None:
+    """Raises UserError for an address of a kind that no installed filesystem of Beam's reads."""
+    scheme = path.partition("://")[0]
+    extra = FILESYSTEM_EXTRAS.get(scheme)
+    try:
+        FileSystems.get_filesystem(path)
+    except ValueError as error:
+        needed = f"needs pip install 'apache-beam[{extra}]'" if extra else "is of no known kind"
+        raise UserError(f"{prefix}{path}: an address with {scheme}:// {needed}") from error
 
 
 def check_lake(lake: str) -> None:
     """Raises UserError where a lake cannot be written. Leaves nothing behind."""
     if is_remote(lake):
-        try:
-            FileSystems.get_filesystem(lake)
-        except ValueError as error:
-            raise UserError(f"{lake}: the lake cannot be written: {error}") from error
+        check_filesystem(lake)
         return
     folder = Path(lake)
     try:

@@ -35,10 +35,9 @@ def progress_line() -> str:
 
 
 def show_log(stop: threading.Event) -> None:
-    """A line every few seconds and one at the end."""
+    """A line every few seconds."""
     while not stop.wait(LOG_EVERY_SECONDS):
         print(f"wirewatch: {progress_line()}", file=sys.stderr, flush=True)
-    print(f"wirewatch: done: {progress_line()}", file=sys.stderr, flush=True)
 
 
 def show_bar(stop: threading.Event) -> None:

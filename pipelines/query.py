@@ -2,6 +2,7 @@
 
 import csv
 import json
+from datetime import datetime
 from typing import Any, TextIO
 
 import duckdb
@@ -11,6 +12,7 @@ from schemas.tables import TABLES, Table
 from transforms.clean import one_line
 from transforms.lake import table_files
 
+LEAST_COLUMN_WIDTH = 10
 # One row an article: its latest revision, its text put together from its passages.
 ARTICLES = """
 create view articles as
@@ -89,15 +91,38 @@ def csv_cell(value: Any) -> Any:
     return plain(value) if hasattr(value, "isoformat") else value
 
 
+def shown(value: Any) -> str:
+    """A value as a cell of a table: moments to the second, lists with commas, null as blank."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, list) and not any(isinstance(item, dict) for item in value):
+        return ", ".join(map(str, value))
+    return str(csv_cell(value))
+
+
 def write_table(names: list[str], rows: list[tuple], out: TextIO) -> None:
-    """Writes rows as a table that fits the terminal; cells are one line each."""
+    """Writes rows as a table that fits the terminal; cells are one line each.
+
+    Where the columns are too many for its width, each row is a block of ``name value``.
+    """
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    table = RichTable(*map(one_line, names))
-    for row in rows:
-        table.add_row(*(Text(one_line(str(csv_cell(value)))) for value in row))
     console = Console(file=out)
-    console.print(table)
+    cells = [[Text(one_line(shown(value))) for value in row] for row in rows]
+    if len(names) * LEAST_COLUMN_WIDTH <= console.width:
+        table = RichTable(*map(one_line, names))
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+    else:
+        for number, row in enumerate(cells):
+            console.rule(f"row {number + 1}", align="left")
+            block = RichTable.grid(padding=(0, 2))
+            for name, cell in zip(names, row, strict=True):
+                block.add_row(one_line(name), cell)
+            console.print(block)
     console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")

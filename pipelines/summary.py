@@ -1,10 +1,6 @@
-"""What a run did, for people and as JSON."""
+"""What a run did: its counters, and what the lake says of it."""
 
 import dataclasses
-import os
-import shlex
-import shutil
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -13,22 +9,25 @@ from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
 from pipelines.query import open_lake
-from transforms.clean import one_line
 from transforms.count import NAMESPACE
 
 NEWEST_HITS = """
-select coalesce(title, first(left(text, 80) order by position)) as title, source,
+select coalesce(title, first(split_part(text, chr(10), 1) order by position)) as title, source,
   published_at, fetched_at, coalesce(canonical_url, url) as url,
   list_sort(list_distinct(flatten(list(topics)))) as topics
 from passages where len(topics) > 0 and fetched_at >= ?
 group by article_id, passages.title, source, published_at, fetched_at, canonical_url, url
-order by coalesce(published_at, fetched_at) desc, article_id limit ?
+order by published_at desc nulls last, fetched_at desc, article_id limit ?
 """
 # A key with a #number is an item inside a source, not a source.
 FAILED_SOURCES = r"""
 select coalesce(source, key) as source, key, message from errors
 where stage = 'read' and occurred_at >= ? and not regexp_matches(key, '#\d+$')
 order by source, key
+"""
+REASONS = """
+select stage, error_type, count(*) as number, min(message) as example from errors
+where occurred_at >= ? group by stage, error_type order by number desc, stage, error_type
 """
 
 
@@ -47,7 +46,9 @@ class Summary:
     passages_unsupported: int
     passages_hit: int
     hits: dict[str, int]
+    dates_refused: int
     dead_letters: dict[str, int]
+    dead_letter_reasons: list[dict[str, Any]]
     failed_sources: list[dict[str, Any]]
     newest_hits: list[dict[str, Any]]
 
@@ -84,11 +85,13 @@ def summarise(
         passages_unsupported=counters.get("passages_unsupported", 0),
         passages_hit=counters.get("passages_hit", 0),
         hits={topic: counters.get(f"hits_{topic}", 0) for topic in topics},
+        dates_refused=counters.get("dates_refused", 0),
         dead_letters={
             name.removeprefix("errors_"): number
             for name, number in sorted(counters.items())
             if name.startswith("errors_")
         },
+        dead_letter_reasons=rows(connection.execute(REASONS, [began])),
         failed_sources=rows(connection.execute(FAILED_SOURCES, [began])),
         newest_hits=rows(connection.execute(NEWEST_HITS, [began, newest])),
     )
@@ -98,53 +101,3 @@ def rows(result: Any) -> list[dict[str, Any]]:
     """A query's rows as dicts."""
     names = [column[0] for column in result.description]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-
-
-def summary_lines(summary: Summary) -> list[str]:
-    """The summary as lines of plain text."""
-    dead = sum(summary.dead_letters.values())
-    lines = [
-        f"{summary.articles:,} new articles, {summary.articles_known:,} known, "
-        f"{summary.passages:,} passages, {summary.passages_hit:,} with a topic, "
-        f"{dead:,} dead letters, in {summary.seconds:g} s",
-        "",
-        "Passages by topic",
-        *(f"  {topic:<12} {number:>6,}" for topic, number in summary.hits.items()),
-    ]
-    if summary.passages_unsupported:
-        lines.append(f"  (language not read by the model: {summary.passages_unsupported:,})")
-    if summary.newest_hits:
-        lines += [
-            "",
-            "Newest hits",
-            *(line for hit in summary.newest_hits for line in hit_lines(hit)),
-        ]
-    if summary.failed_sources:
-        lines += ["", "Sources that could not be read"]
-        lines += [
-            f"  {one_line(f['source'])}: {one_line(f['message'])}" for f in summary.failed_sources
-        ]
-    if dead:
-        lines += ["", "Dead letters by stage"]
-        lines += [f"  {stage:<12} {n:>6,}" for stage, n in summary.dead_letters.items()]
-    return [*lines, "", *next_steps(summary)]
-
-
-def hit_lines(hit: Mapping[str, Any]) -> list[str]:
-    """One article with hits, in two lines."""
-    moment = hit["published_at"] or hit["fetched_at"]
-    title = one_line(hit["title"])
-    where = f"{moment:%Y-%m-%d %H:%M} UTC  {one_line(hit['source'])}"
-    return [f"  {title}", f"    {where}  [{', '.join(hit['topics'])}]"]
-
-
-def next_steps(summary: Summary) -> list[str]:
-    """Where the tables lie, and a query to try."""
-    is_script = os.path.basename(sys.argv[0]) == "wirewatch" and not shutil.which("wirewatch")
-    program = os.path.relpath(sys.argv[0]) if is_script else "wirewatch"
-    option = "" if summary.lake == "lake" else f" --lake {shlex.quote(summary.lake)}"
-    query = "select date, source, topics, text from passages where len(topics) > 0 limit 5"
-    return [
-        f"Parquet: {summary.lake}/passages/date=*/*.parquet",
-        f'Try:     {program} query "{query}"{option}',
-    ]

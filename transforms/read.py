@@ -17,6 +17,7 @@ from transforms.count import count
 from transforms.deadletter import Unusable, dead_letter
 from transforms.decode import gunzip
 from transforms.http import HttpPolicy, Response, open_client
+from transforms.lake import is_remote
 from transforms.ledger import Ledger, open_ledger
 from transforms.pool import ConcurrentDoFn
 from transforms.sources import KINDS, POLLED, Document, Item, detect_kind
@@ -35,15 +36,22 @@ def expand_source(source: Source) -> list[Source]:
         return [source]
     is_folder = os.path.isdir(location)
     pattern = os.path.join(glob.escape(location), "**") if is_folder else location
-    try:
-        found = FileSystems.match([pattern])[0].metadata_list
-    except (BeamIOError, ValueError) as error:
-        raise Unusable("NotFound", f"cannot be listed: {error}", retryable=True) from error
-    paths = sorted(file.path for file in found if not is_hidden(file.path, location))
+    paths = [path for path in match_files(pattern) if not is_hidden(path, location)]
     if not paths:
         raise Unusable("NotFound", "no such file" if not is_folder else "the folder is empty")
     # The name of a folder or glob says less than the name of the file.
     return [dataclasses.replace(source, location=path) for path in paths]
+
+
+def match_files(pattern: str) -> list[str]:
+    """The files that match a glob on any filesystem Beam knows, sorted."""
+    if not is_remote(pattern):
+        # Beam's own matching of local files finds nothing for a bare "*.txt".
+        return sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+    try:
+        return sorted(file.path for file in FileSystems.match([pattern])[0].metadata_list)
+    except (BeamIOError, ValueError) as error:
+        raise Unusable("NotFound", f"cannot be listed: {error}", retryable=True) from error
 
 
 def is_hidden(path: str, root: str) -> bool:
@@ -143,7 +151,9 @@ class ReadSource(ConcurrentDoFn):
                 STAGE, element.location, element.name, reading.failure, reading.body
             )
             outputs.append(TaggedOutput("errors", letter))
-        if reading.kind in POLLED:
+        # An address that gave nothing may have been a feed: the failure is on record as a poll.
+        unknown = reading.kind is None and is_web(element.location)
+        if reading.kind in POLLED or unknown:
             outputs.append(TaggedOutput("polls", make_poll(reading, self._ledger)))
         return outputs
 

@@ -1,6 +1,7 @@
 """Writes rows to the tables of the lake, in whole files."""
 
 import dataclasses
+import time
 from collections import defaultdict
 from datetime import date
 
@@ -14,6 +15,8 @@ from transforms.ledger import Ledger, open_ledger
 
 # Bounds the memory of a bundle: about 20 MB of text.
 ROWS_IN_MEMORY = 20_000
+# Bounds what an interrupted run has to do again.
+SECONDS_IN_MEMORY = 30.0
 
 
 class WriteClassified(beam.DoFn):
@@ -25,18 +28,19 @@ class WriteClassified(beam.DoFn):
         self._lake = lake
         self._buffer: dict[date, list[ClassifiedArticle]] = {}
         self._rows = 0
+        self._began = 0.0
 
     def setup(self) -> None:
         self._ledger = open_ledger(self._lake)
 
     def start_bundle(self) -> None:
-        self._buffer, self._rows = defaultdict(list), 0
+        self._buffer, self._rows, self._began = defaultdict(list), 0, time.monotonic()
 
     def process(self, element: ClassifiedArticle) -> None:
         article = element.split.article
         self._buffer[passages_date(article.published_at, article.fetched_at)].append(element)
         self._rows += len(element.results)
-        if self._rows >= ROWS_IN_MEMORY:
+        if self._rows >= ROWS_IN_MEMORY or time.monotonic() > self._began + SECONDS_IN_MEMORY:
             self._flush()
 
     def finish_bundle(self) -> None:

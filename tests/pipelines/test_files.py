@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 
 import pytest
 
@@ -67,6 +68,28 @@ def test_a_glob_is_the_files_that_match(run, rows, tmp_path, write_story):
         (tmp_path / name).write_text(write_story(number))
     assert run(tmp_path / "*.txt")["sources"] == 2
     assert texts(rows(tmp_path / "lake", "passages")) == {write_story(0), write_story(1)}
+
+
+def test_a_glob_of_the_working_folder_matches_too(run, rows, tmp_path, write_story, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.txt").write_text(write_story(0))
+    (tmp_path / "folder.txt").mkdir()
+    assert run("*.txt")["articles"] == 1
+
+
+def test_an_empty_standard_input_reads_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n# nothing today\n"))
+    assert run("-")["sources"] == 0
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_source_that_does_not_answer_leaves_a_failed_poll(run, rows, tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/feed"
+        assert run(url)["dead_letters"] == {"read": 1}
+    (poll,) = rows(tmp_path / "lake", "polls")
+    assert poll["feed_url"] == url and poll["error"]
 
 
 def test_standard_input_names_sources(run, rows, tmp_path, newsroom, monkeypatch):

@@ -157,6 +157,22 @@ def test_an_unknown_command(command, wirewatch, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "source, said",
+    [
+        ("ftp://host.example/feed", "ftp://"),
+        ("http://", "no host"),
+        ("host.example/feed.xml", "https://host.example/feed.xml"),
+    ],
+)
+def test_an_address_that_nothing_reads(source, said, refused):
+    assert said in refused("run", source)
+
+
+def test_a_query_that_says_nothing(refused, lake):
+    assert "no statement" in refused("query", " ", "--lake", lake)
+
+
+@pytest.mark.parametrize(
     "sql, named",
     [
         pytest.param("selekt 1", "selekt", id="syntax"),
