@@ -17,7 +17,7 @@ setup(
     packages=["configs", "models", "pipelines", "schemas", "seeds", "transforms"],
     package_data={
         "configs": ["*.yaml"],
-        "models": ["topics/*"],
+        "models": ["topics/*", "passages.jsonl"],
         "seeds": ["*", "articles/*"],
         "schemas": ["*.md"],
     },

@@ -1,4 +1,4 @@
-"""The command line: wirewatch run, wirewatch query."""
+"""The command line: wirewatch run, query, topics and explain."""
 
 import argparse
 import contextlib
@@ -78,17 +78,38 @@ def query(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"run": run, "query": query}
+def topics(arguments: list[str]) -> int:
+    """``wirewatch topics``: evaluates the model, fits custom topics, trains."""
+    from pipelines.topics import topics
+
+    return topics(arguments)
+
+
+def explain(arguments: list[str]) -> int:
+    """``wirewatch explain``: says why a text gets its topics."""
+    from pipelines.explain import explain
+
+    return explain(arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "run": run,
+    "query": query,
+    "topics": topics,
+    "explain": explain,
+}
 HELP = {
     "run": "read the sources once and add what is new to the lake",
     "query": "run SQL over the lake",
+    "topics": "measure the model, or fit topics of your own",
+    "explain": "say why a text gets the topics it gets",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit code: 0 done, 1 strict, 2 a user's mistake."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    usage = "\n".join(f"  wirewatch {name:<8} {HELP[name]}" for name in COMMANDS)
+    usage = "\n".join(f"  wirewatch {name:<10} {HELP[name]}" for name in COMMANDS)
     if not words or words[0] in ("-h", "--help"):
         print(f"usage: wirewatch COMMAND ...\n\n{usage}\n\nwirewatch COMMAND --help tells more.")
         return 0 if words else 2

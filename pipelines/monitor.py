@@ -49,7 +49,7 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     extracted = fetched.pages | "ExtractArticles" >> ExtractArticles()
     new_articles = extracted.articles | "DropKnownArticles" >> DropKnownArticles(plan.lake)
     split = new_articles | "SplitPassages" >> SplitPassages(
-        plan.min_chars, plan.max_chars, plan.topics.model_dir
+        plan.min_chars, plan.max_chars, plan.topics.model
     )
     classified = split | "ClassifyPassages" >> ClassifyPassages(plan.topics)
     classified | "WritePassages" >> WritePassages(plan.lake)

@@ -11,19 +11,15 @@ from apache_beam.io.filesystems import FileSystems
 
 from configs.settings import (
     FetchSettings,
-    Settings,
-    Topic,
     UserError,
     config_sources,
     load_settings,
     load_topics,
 )
-from models import DEFAULT_MODEL
-from models.topic_model import ModelError, ModelInfo, read_model_info
 from pipelines.monitor import MonitorPlan
 from pipelines.options import RunFlags
+from pipelines.policy import open_model, topic_policy
 from schemas.records import Source
-from transforms.classify import TopicPolicy
 from transforms.http import HttpPolicy
 from transforms.lake import is_remote
 from transforms.sources import KINDS
@@ -45,9 +41,10 @@ def make_plan(flags: RunFlags) -> MonitorPlan:
             raise UserError(f"{config}: sources: none is enabled, and none was given")
     for source in sources:
         check_source(source, "" if flags.sources else f"{config}: ")
-    policy = topic_policy(settings, topics)
+    policy = topic_policy(settings, config, topics)
     lake = flags.lake or settings.lake
     check_lake(lake)
+    open_model(policy)  # What is wrong with a model shows before anything is fetched.
     return MonitorPlan(
         sources=sources,
         lake=lake,
@@ -129,21 +126,3 @@ def check_lake(lake: str) -> None:
             pass
     except OSError as error:
         raise UserError(f"{lake}: the lake cannot be written: {error.strerror}") from error
-
-
-def topic_policy(settings: Settings, topics: tuple[Topic, ...]) -> TopicPolicy:
-    """The model and the thresholds to use. Raises UserError where they do not match."""
-    directory = str(settings.model or DEFAULT_MODEL)
-    try:
-        info: ModelInfo = read_model_info(directory)
-    except ModelError as error:
-        raise UserError(f"model: {error}") from error
-    own = {head.topic: head.threshold for head in info.heads}
-    for topic in topics:
-        if topic.name not in own:
-            raise UserError(f"topics: the model {directory} has no topic {topic.name!r}")
-    thresholds = tuple(
-        (topic.name, own[topic.name] if topic.threshold is None else topic.threshold)
-        for topic in topics
-    )
-    return TopicPolicy(directory, thresholds)

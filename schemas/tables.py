@@ -47,7 +47,7 @@ class Table:
 
 PASSAGES = Table(
     "passages",
-    1,
+    2,
     "One row a passage. The article's columns repeat on each of its passages, and all "
     "passages of an article stand in one file.",
     "published_at, or fetched_at where that is null",
@@ -102,7 +102,12 @@ PASSAGES = Table(
             "Probability of each topic; null where topics is null.",
             nullable=True,
         ),
-        Column("model", pa.string(), "Name and version of the model that gave the scores."),
+        Column(
+            "model",
+            pa.string(),
+            "Name and version of the model that gave the scores; after a + a hash of all that "
+            "decides scores and topics: the model's files, the topics, their thresholds.",
+        ),
         Column("schema_version", pa.int32(), "Version of this table's schema."),
     ),
 )

@@ -1,25 +1,38 @@
 """Classifies passages by topic, through Beam's RunInference."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 
-from models.topic_model import TopicModel, load_topic_model
+from models.interface import ModelSpec, PassageModel
+from models.load import load_model
 from schemas.records import ClassifiedArticle, SplitArticle, TopicScores
 from transforms.count import count
+from transforms.language import passage_language
+from transforms.split import split_text
 
 UNSUPPORTED = TopicScores(None, None)
+# The length of passages by default, and of the windows of a text that the model cannot take.
+WINDOW_CHARS = 700
+# A passage and the language of its article.
+Passages = Sequence[tuple[str, str | None]]
 
 
 @dataclasses.dataclass(frozen=True)
 class TopicPolicy:
-    """Which model scores passages, and the threshold from which a topic counts."""
+    """Which model scores passages, and the threshold from which a topic counts.
 
-    model_dir: str
+    ``label`` stands in the table: the model's name and version, and after a ``+`` a hash
+    of everything that decides the scores and topics.
+    """
+
+    model: ModelSpec
     thresholds: tuple[tuple[str, float], ...]
+    label: str
 
 
 def label_passage(scores: dict[str, float], thresholds: dict[str, float]) -> TopicScores:
@@ -30,59 +43,96 @@ def label_passage(scores: dict[str, float], thresholds: dict[str, float]) -> Top
     )
 
 
-def reads(model: TopicModel, lang: str | None) -> bool:
+def reads(model: PassageModel, lang: str | None) -> bool:
     """Whether the model reads a language; None is a text too short to tell, and tried."""
-    return lang is None or lang in model.info.languages
+    return lang is None or model.languages is None or lang in model.languages
 
 
-class TopicModelHandler(ModelHandler[SplitArticle, PredictionResult, TopicModel]):
-    """Scores all passages of a batch of articles with one call of the model.
+def text_windows(text: str, fits: Callable[[str], bool]) -> list[str]:
+    """The text, or the parts of a longer one that the model takes whole, cut as passages are."""
+    if fits(text):
+        return [text]
+    return [passage.text for passage in split_text(text.strip(), 1, WINDOW_CHARS, fits)]
 
-    An element is a whole article, so that its passages stay together. The model's scores
-    do not depend on how passages are batched.
+
+def score_windows(model: PassageModel, texts: Sequence[str]) -> np.ndarray:
+    """As ``model.score``, for texts of any length: the best of a long text's windows counts."""
+    windows = [text_windows(text, model.fits) for text in texts]
+    scores = model.score([window for parts in windows for window in parts])
+    ends = np.cumsum([len(parts) for parts in windows])
+    parts = np.split(scores, ends[:-1]) if texts else []
+    return np.array([part.max(axis=0) for part in parts], np.float32)
+
+
+def label_passages(
+    model: PassageModel, policy: TopicPolicy, passages: Passages, whole: bool = True
+) -> list[TopicScores]:
+    """The scores and topics of passages; ``whole`` says that each is known to fit the model."""
+    languages = [passage_language(text, lang) for text, lang in passages]
+    readable = [
+        text for (text, _), lang in zip(passages, languages, strict=True) if reads(model, lang)
+    ]
+    rows = iter(model.score(readable) if whole else score_windows(model, readable))
+    thresholds = dict(policy.thresholds)
+    return [
+        label_passage(dict(zip(model.topics, next(rows).tolist(), strict=True)), thresholds)
+        if reads(model, lang)
+        else UNSUPPORTED
+        for lang in languages
+    ]
+
+
+class TopicModelHandler(ModelHandler[Any, PredictionResult, PassageModel]):
+    """Scores all passages of an element; ``passages_of`` takes them out of it.
+
+    An element is a whole article or file, so that its passages stay together. The model's
+    scores do not depend on how passages are batched.
     """
 
-    def __init__(self, policy: TopicPolicy):
+    def __init__(
+        self, policy: TopicPolicy, passages_of: Callable[[Any], Passages], whole: bool = True
+    ):
         super().__init__()
         self._policy = policy
+        self._passages_of = passages_of
+        self._whole = whole
 
-    def load_model(self) -> TopicModel:
-        return load_topic_model(self._policy.model_dir)
+    def load_model(self) -> PassageModel:
+        return load_model(self._policy.model)
 
     def batch_elements_kwargs(self) -> dict[str, int]:
-        return {"min_batch_size": 1, "max_batch_size": 8}
+        return {"min_batch_size": 1, "max_batch_size": 8 if self._whole else 1}
 
     def run_inference(
         self,
-        batch: Sequence[SplitArticle],
-        model: TopicModel,
+        batch: Sequence[Any],
+        model: PassageModel,
         inference_args: dict[str, Any] | None = None,
     ) -> Iterator[PredictionResult]:
-        readable = [a for a in batch if reads(model, a.article.lang)]
-        rows = iter(model.score([p.text for a in readable for p in a.passages]))
-        thresholds = dict(self._policy.thresholds)
-        name = f"{model.info.name} {model.info.version}"
-        for split in batch:
-            if reads(model, split.article.lang):
-                scores = [
-                    dict(zip(model.info.topics, next(rows).tolist(), strict=True))
-                    for _ in split.passages
-                ]
-                results = tuple(label_passage(one, thresholds) for one in scores)
-            else:
-                results = (UNSUPPORTED,) * len(split.passages)
-            yield PredictionResult(split, ClassifiedArticle(split, results, name))
+        for element in batch:
+            passages = self._passages_of(element)
+            results = label_passages(model, self._policy, passages, self._whole)
+            yield PredictionResult(element, tuple(results))
 
 
-def classified_article(prediction: PredictionResult) -> ClassifiedArticle:
-    """The classified article in a prediction; counts its hits."""
-    classified: ClassifiedArticle = prediction.inference
-    for result in classified.results:
+def article_passages(split: SplitArticle) -> Passages:
+    """The passages of a split article, with its language."""
+    return [(passage.text, split.article.lang) for passage in split.passages]
+
+
+def count_results(results: Sequence[TopicScores]) -> None:
+    """Adds results to the run's counters."""
+    for result in results:
         count("passages_unsupported", int(result.topics is None))
         count("passages_hit", int(bool(result.topics)))
         for topic in result.topics or ():
             count(f"hits_{topic}")
-    return classified
+
+
+def classified_article(prediction: PredictionResult, model: str) -> ClassifiedArticle:
+    """The classified article in a prediction; counts its hits."""
+    count_results(prediction.inference)
+    return ClassifiedArticle(prediction.example, prediction.inference, model)
 
 
 @beam.typehints.with_input_types(SplitArticle)
@@ -92,11 +142,12 @@ class ClassifyPassages(beam.PTransform):
 
     def __init__(self, policy: TopicPolicy):
         super().__init__()
-        self._handler = TopicModelHandler(policy)
+        self._policy = policy
 
     def expand(self, pcoll):
+        label = beam.Map(classified_article, self._policy.label)
         return (
             pcoll
-            | "Score" >> RunInference(self._handler)
-            | "Label" >> beam.Map(classified_article).with_output_types(ClassifiedArticle)
+            | "Score" >> RunInference(TopicModelHandler(self._policy, article_passages))
+            | "Label" >> label.with_output_types(ClassifiedArticle)
         )

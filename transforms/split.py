@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 import apache_beam as beam
 import sentencex
 
+from models.interface import ModelSpec
+from models.load import load_fits
 from schemas.records import Article, Passage, SplitArticle
 from transforms.count import count
 
@@ -131,15 +133,13 @@ class SplitPassage(beam.DoFn):
 
     _fits: Callable[[str], bool]
 
-    def __init__(self, min_chars: int, max_chars: int, model_dir: str):
+    def __init__(self, min_chars: int, max_chars: int, model: ModelSpec):
         self._min_chars = min_chars
         self._max_chars = max_chars
-        self._model_dir = model_dir
+        self._model = model
 
     def setup(self) -> None:
-        from models.topic_model import load_tokenizer
-
-        self._fits = load_tokenizer(self._model_dir).fits
+        self._fits = load_fits(self._model)
 
     def process(self, element: Article) -> Iterator[SplitArticle]:
         passages = split_text(
@@ -154,9 +154,9 @@ class SplitPassage(beam.DoFn):
 class SplitPassages(beam.PTransform):
     """Articles with their passages."""
 
-    def __init__(self, min_chars: int, max_chars: int, model_dir: str):
+    def __init__(self, min_chars: int, max_chars: int, model: ModelSpec):
         super().__init__()
-        self._split = SplitPassage(min_chars, max_chars, model_dir)
+        self._split = SplitPassage(min_chars, max_chars, model)
 
     def expand(self, pcoll):
         return pcoll | beam.ParDo(self._split)

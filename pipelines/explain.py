@@ -1,0 +1,77 @@
+"""``wirewatch explain``: why the model gives a text the topics it gives."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from configs.settings import UserError
+from models.interface import PassageModel
+from pipelines.policy import open_model, read_policy
+from transforms.classify import TopicPolicy, reads, text_windows
+from transforms.extract import identify_language
+
+
+def explain(arguments: list[str]) -> int:
+    """Prints a text's scores, the thresholds, and which stage decided."""
+    parser = argparse.ArgumentParser(prog="wirewatch explain", allow_abbrev=False)
+    parser.add_argument("text", metavar="TEXT")
+    parser.add_argument("--model", help="a model in place of the configuration's")
+    parser.add_argument("--config", type=Path, help="default: configs/monitor.yaml")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    flags = parser.parse_args(arguments)
+    if not flags.text.strip():
+        raise UserError("explain: the text is empty")
+    policy = read_policy(flags.config, flags.model)
+    found = explanation(open_model(policy), policy, flags.text)
+    print(json.dumps(found, indent=2) if flags.json else "\n".join(explanation_lines(found)))
+    return 0
+
+
+def explanation(model: PassageModel, policy: TopicPolicy, text: str) -> dict[str, Any]:
+    """What the model makes of a text, as ``--json`` prints it.
+
+    A text in a language that the model does not read gets no scores, as in the lake.
+    """
+    lang = identify_language(text)
+    thresholds = dict(policy.thresholds)
+    found: dict[str, Any] = {"model": policy.label, "lang": lang, "read": reads(model, lang)}
+    if not found["read"]:
+        return {**found, "languages": model.languages, "topics": None, "scores": None}
+    windows = text_windows(text, model.fits)
+    decision = model.decide(windows)
+    best = dict(zip(model.topics, decision.scores.max(axis=0).tolist(), strict=True))
+    # A long text is decided by the encoder as soon as one of its windows reached it.
+    stage = "first stage" if decision.stopped.all() else "encoder"
+    gate = None if decision.gate is None else float(np.max(decision.gate))
+    return {
+        **found,
+        "stage": stage,
+        "first_stage_score": gate,
+        "windows": len(windows),
+        "topics": [topic for topic, least in thresholds.items() if best[topic] >= least],
+        "scores": {topic: best[topic] for topic in thresholds},
+        "thresholds": thresholds,
+    }
+
+
+def explanation_lines(found: dict[str, Any]) -> list[str]:
+    """An explanation as lines of plain text."""
+    lines = [f"model     {found['model']}", f"language  {found['lang'] or 'too short to tell'}"]
+    if not found["read"]:
+        known = ", ".join(found["languages"])
+        return [*lines, f"topics    null: the model reads {known} only"]
+    gate = found["first_stage_score"]
+    why = " (there is no first stage, or it is not in use)" if gate is None else ""
+    why = f" (first stage scored {gate:.2f})" if gate is not None else why
+    lines.append(f"decided   by the {found['stage']}{why}")
+    if found["windows"] > 1:
+        lines.append(f"windows   {found['windows']}: longer than the model takes; the best counts")
+    width = max(map(len, found["scores"]))
+    lines += ["", f"{'topic':<{width}}  score  threshold"]
+    for topic, score in found["scores"].items():
+        hit = "  hit" if topic in found["topics"] else ""
+        lines.append(f"{topic:<{width}}  {score:5.3f}  {found['thresholds'][topic]:9.3f}{hit}")
+    return lines

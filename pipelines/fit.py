@@ -1,0 +1,90 @@
+"""``wirewatch topics fit``: fits the heads of the custom topics of topics.yaml."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from configs.settings import Topic, UserError, load_settings, load_topics, topics_file
+from models.custom import CustomFigures, cross_validate, fit_head, other_texts, read_background
+from models.fitted import CUSTOM_THRESHOLD, FITTED_FILE, FittedHead, examples_id, write_fitted
+from models.info import ModelError
+from models.topic_model import TopicModel, load_topic_model
+from pipelines.policy import model_location
+
+
+def fit(arguments: list[str]) -> int:
+    """Fits every custom topic and prints its cross-validated figures."""
+    parser = argparse.ArgumentParser(prog="wirewatch topics fit", allow_abbrev=False)
+    parser.add_argument("--config", type=Path, help="default: configs/monitor.yaml")
+    flags = parser.parse_args(arguments)
+    settings, config = load_settings(flags.config)
+    path = topics_file(config)
+    topics = [topic for topic in load_topics(config, None) if topic.is_custom]
+    if not topics:
+        print(f"{path}: no topic has examples; nothing to fit")
+        return 0
+    try:
+        model = load_topic_model(model_location(settings, config))
+    except ModelError as error:
+        raise UserError(f"model: {error}") from error
+    check_fit(path, model, topics)
+    heads = fit_topics(model, topics)
+    target = path.with_name(FITTED_FILE)
+    try:
+        write_fitted(target, heads)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from error
+    print(f"\nWritten to {target}")
+    return 0
+
+
+def check_fit(path: Path, model: TopicModel, topics: list[Topic]) -> None:
+    """Raises UserError for a topic that the model has itself, or an example it cannot take."""
+    for topic in topics:
+        if topic.name in model.topics:
+            raise UserError(f"{path}: topic {topic.name!r}: the model has a head of its own for it")
+        for key in ("positive", "negative"):
+            for number, example in enumerate(getattr(topic, key)):
+                if not model.fits(example):
+                    raise UserError(
+                        f"{path}: topic {topic.name!r}: {key}[{number}]: longer than the "
+                        f"{model.info.max_tokens} tokens that the model takes"
+                    )
+
+
+def fit_topics(model: TopicModel, topics: list[Topic]) -> list[FittedHead]:
+    """The heads of the topics; prints their figures."""
+    texts = [text for text in read_background() if model.fits(text)]
+    print(f"reading {len(texts):,} passages of other topics", file=sys.stderr)
+    embedded = dict(zip(texts, model.embed(texts), strict=True))
+    width = max(len(topic.name) for topic in topics)
+    print(f"{'topic':<{width}}  examples  precision  recall     F1  other passages hit")
+    heads = []
+    for topic in topics:
+        examples = (*topic.positive, *topic.negative)
+        others = np.array([embedded[text] for text in other_texts(texts, examples)])
+        positive, negative = model.embed(topic.positive), model.embed(topic.negative)
+        weights, bias = fit_head(positive, negative, others)
+        least = CUSTOM_THRESHOLD if topic.threshold is None else topic.threshold
+        figures = cross_validate(positive, negative, others, least)
+        print(f"{topic.name:<{width}}  {len(examples):8}  {figure_columns(figures)}")
+        heads.append(
+            FittedHead(
+                topic.name,
+                examples_id(topic.positive, topic.negative),
+                model.info.encoder_id,
+                bias,
+                tuple(weights.tolist()),
+            )
+        )
+    return heads
+
+
+def figure_columns(figures: CustomFigures) -> str:
+    """The cross-validated figures of a topic as columns."""
+    return (
+        f"{figures.precision:9.2f}  {figures.recall:6.2f}  {figures.f1:5.2f}  "
+        f"{figures.background_hit:18.2f}"
+    )
