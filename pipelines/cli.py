@@ -1,4 +1,4 @@
-"""The command line: wirewatch run, query, topics and explain."""
+"""The command line: wirewatch run, query, topics, explain and reclassify."""
 
 import argparse
 import contextlib
@@ -92,17 +92,26 @@ def explain(arguments: list[str]) -> int:
     return explain(arguments)
 
 
+def reclassify(arguments: list[str]) -> int:
+    """``wirewatch reclassify``: applies the current model and topics to the lake."""
+    from pipelines.reclassify import reclassify
+
+    return reclassify(arguments)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
     "query": query,
     "topics": topics,
     "explain": explain,
+    "reclassify": reclassify,
 }
 HELP = {
     "run": "read the sources once and add what is new to the lake",
     "query": "run SQL over the lake",
     "topics": "measure the model, or fit topics of your own",
     "explain": "say why a text gets the topics it gets",
+    "reclassify": "apply the current model and topics to the passages in the lake",
 }
 
 

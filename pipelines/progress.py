@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from transforms.count import in_process
 
@@ -12,13 +12,28 @@ BAR_EVERY_SECONDS = 0.2
 SHOWN = ("sources", "entries", "articles", "passages", "passages_hit")
 
 
+Counts = Mapping[str, int]
+
+
+def entries_done(counts: Counts) -> tuple[int, int]:
+    """How many entries of a run are done, and how many were found."""
+    done = counts["articles"] + counts["articles_known"]
+    done += counts["errors_fetch"] + counts["errors_extract"]
+    return done, counts["entries"] - counts["entries_known"]
+
+
 @contextlib.contextmanager
-def show_progress() -> Iterator[None]:
-    """Shows the counters of this process on standard error while the body runs."""
+def show_progress(
+    shown: Sequence[str] = SHOWN, done: Callable[[Counts], tuple[int, int]] = entries_done
+) -> Iterator[None]:
+    """Shows counters of this process on standard error while the body runs.
+
+    ``done`` tells from the counters how much is done, and of how much.
+    """
     in_process.clear()
     stop = threading.Event()
     display = show_bar if sys.stderr.isatty() else show_log
-    thread = threading.Thread(target=display, args=(stop,), daemon=True)
+    thread = threading.Thread(target=display, args=(stop, shown, done), daemon=True)
     thread.start()
     try:
         yield
@@ -27,21 +42,23 @@ def show_progress() -> Iterator[None]:
         thread.join()
 
 
-def progress_line() -> str:
+def progress_line(shown: Sequence[str]) -> str:
     """The counters as one line."""
-    counts = [f"{in_process[name]:,} {name.replace('_', ' ')}" for name in SHOWN]
+    counts = [f"{in_process[name]:,} {name.replace('_', ' ')}" for name in shown]
     dead = sum(n for name, n in in_process.items() if name.startswith("errors_"))
-    return ", ".join([*counts, f"{dead:,} dead letters"])
+    return ", ".join([*counts, *([f"{dead:,} dead letters"] if shown is SHOWN else [])])
 
 
-def show_log(stop: threading.Event) -> None:
+def show_log(stop: threading.Event, shown: Sequence[str], done: object) -> None:
     """A line every few seconds."""
     while not stop.wait(LOG_EVERY_SECONDS):
-        print(f"wirewatch: {progress_line()}", file=sys.stderr, flush=True)
+        print(f"wirewatch: {progress_line(shown)}", file=sys.stderr, flush=True)
 
 
-def show_bar(stop: threading.Event) -> None:
-    """A bar of entries done among entries found, with the counters beside it."""
+def show_bar(
+    stop: threading.Event, shown: Sequence[str], done: Callable[[Counts], tuple[int, int]]
+) -> None:
+    """A bar of what is done among what was found, with the counters beside it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -54,7 +71,6 @@ def show_bar(stop: threading.Event) -> None:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("starting", total=None)
         while not stop.wait(BAR_EVERY_SECONDS):
-            found = in_process["entries"] - in_process["entries_known"]
-            done = in_process["articles"] + in_process["articles_known"]
-            done += in_process["errors_fetch"] + in_process["errors_extract"]
-            progress.update(task, total=max(found, 1), completed=done, description=progress_line())
+            completed, total = done(in_process)
+            line = progress_line(shown)
+            progress.update(task, total=max(total, 1), completed=completed, description=line)

@@ -62,15 +62,28 @@ def put_rows(lake: str, table: Table, day: date, ids: Sequence[str], rows: list[
     path = f"{folder}/{stable_id(*sorted(ids))}.parquet"
     # Spelt as table_files does, since the ledger compares paths.
     path = path if is_remote(lake) else str(Path(path))
+    write_table(lake, path, pa.Table.from_pylist(rows, schema=table.schema))
+    return path
+
+
+def write_table(lake: str, path: str, rows: pa.Table) -> None:
+    """Writes a Parquet file of a lake, whole or not at all; one that is there is replaced."""
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), buffer, compression=COMPRESSION)
-    if is_remote(lake):
+    pq.write_table(rows, buffer, compression=COMPRESSION)
+    if is_remote(path):
         # On an object store a put is atomic and a rename is a copy.
         with _filesystems().create(path) as file:
             file.write(buffer.getvalue())
     else:
         replace_file(Path(path), buffer.getvalue(), Path(lake) / UNFINISHED)
-    return path
+
+
+def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
+    """The rows of one Parquet file, all columns or some; without the partition's."""
+    if not is_remote(path):
+        return pq.ParquetFile(path).read(columns)
+    with _filesystems().open(path) as file:
+        return pq.ParquetFile(io.BytesIO(file.read())).read(columns)
 
 
 def replace_file(path: Path, content: bytes, unfinished: Path) -> None:

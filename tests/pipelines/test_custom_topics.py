@@ -124,7 +124,7 @@ def test_a_removed_topic_leaves_nothing(fitted_desk, wirewatch):
     assert (outcome.code, "nothing to fit" in outcome.out) == (0, True)
 
 
-@pytest.mark.parametrize("command", ["run", "explain", "evaluate"])
+@pytest.mark.parametrize("command", ["run", "reclassify", "explain", "evaluate"])
 def test_a_topic_that_is_not_fitted_is_one_line(desk, wirewatch, tmp_path, command):
     labelled = tmp_path / "labelled.tsv"
     labelled.write_text(f"prisoners\t{SWAP}\n")
