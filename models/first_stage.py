@@ -22,7 +22,7 @@ class FirstStage:
 
     def __init__(self, directory: Path, info: StageInfo, threads: int = 1) -> None:
         path = directory / FIRST_STAGE_FILE
-        self._threshold = info.threshold
+        self.threshold = info.threshold
         self._slopes, self._intercepts = np.array(info.curves, np.float32).T
         self._session = open_graph(path, threads)
         try:
@@ -42,7 +42,7 @@ class FirstStage:
 
     def stops(self, scores: np.ndarray) -> np.ndarray:
         """Which passages, given by their scores, do not reach the encoder; bool."""
-        return scores.max(axis=1) < self._threshold
+        return scores.max(axis=1) < self.threshold
 
     def logits(self, scores: np.ndarray) -> np.ndarray:
         """The logits that stopped passages get, float32 [passages, topics]."""

@@ -39,12 +39,14 @@ class Decision:
     """Probabilities of passages, and how each came about.
 
     `scores` is float32 [n, topics]. `gate` holds the first stage's own scores, of the same
-    shape, None where there is none; `stopped` says which passages it kept from the encoder.
+    shape, None where there is none; `stopped` says which passages it kept from the encoder,
+    those whose highest score is below `least`.
     """
 
     scores: "np.ndarray"
     gate: "np.ndarray | None"
     stopped: "np.ndarray"
+    least: float | None
 
 
 class PassageModel(Protocol):

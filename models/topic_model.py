@@ -141,7 +141,8 @@ class TopicModel:
             # Row by row: a product over all rows at once would round by their number.
             logits[row] = embedding @ self._weights + self._bias
         scores = 0.5 * (1.0 + np.tanh(0.5 * logits))  # the sigmoid, without overflow
-        return Decision(scores, gate, stopped)
+        least = self._first_stage.threshold if self._first_stage else None
+        return Decision(scores, gate, stopped, least)
 
     def embed(self, texts: Sequence[str]) -> "np.ndarray":
         """Embeddings, float32 [len(texts), width]. Raises ValueError for one that does not fit."""

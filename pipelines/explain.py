@@ -50,6 +50,7 @@ def explanation(model: PassageModel, policy: TopicPolicy, text: str) -> dict[str
         **found,
         "stage": stage,
         "first_stage_score": gate,
+        "first_stage_threshold": decision.least,
         "windows": len(windows),
         "topics": [topic for topic, least in thresholds.items() if best[topic] >= least],
         "scores": {topic: best[topic] for topic in thresholds},
@@ -63,10 +64,12 @@ def explanation_lines(found: dict[str, Any]) -> list[str]:
     if not found["read"]:
         known = ", ".join(found["languages"])
         return [*lines, f"topics    null: the model reads {known} only"]
-    gate = found["first_stage_score"]
-    why = " (there is no first stage, or it is not in use)" if gate is None else ""
-    why = f" (first stage scored {gate:.2f})" if gate is not None else why
-    lines.append(f"decided   by the {found['stage']}{why}")
+    gate, least = found["first_stage_score"], found["first_stage_threshold"]
+    why = "there is no first stage, or it is not in use"
+    if gate is not None:
+        stage = "it" if found["stage"] == "first stage" else "the first stage"
+        why = f"{stage} scored {gate:.2f}; from {least:.2f} the encoder decides"
+    lines.append(f"decided   by the {found['stage']} ({why})")
     if found["windows"] > 1:
         lines.append(f"windows   {found['windows']}: longer than the model takes; the best counts")
     width = max(map(len, found["scores"]))
