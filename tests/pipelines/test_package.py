@@ -11,7 +11,13 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("configs", "models", "pipelines", "schemas", "seeds", "transforms")
-DATA = ("configs/monitor.yaml", "configs/topics.yaml", "seeds/feeds.opml", "schemas/README.md")
+DATA = (
+    "configs/monitor.yaml",
+    "configs/topics.yaml",
+    "models/passages.jsonl",
+    "seeds/feeds.opml",
+    "schemas/README.md",
+)
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ def test_the_label_follows_whatever_decides(desk):
         (desk.parent / "topics.yaml").write_text(json.dumps({"topics": topics}))
         labels.add(read_policy(desk).label)
     assert len(labels) == 4
-    assert all(label.startswith("wirewatch-topics 0.1.0+") for label in labels)
+    assert all(label.startswith("wirewatch-topics ") for label in labels)
     assert read_policy(desk).label in labels
 
 
