@@ -1,5 +1,6 @@
 """wirewatch topics evaluate and explain, on the shipped model and texts of our own."""
 
+import importlib.util
 import json
 
 import pytest
@@ -177,3 +178,21 @@ def test_explain_reads_a_long_text_by_windows(wirewatch):
 def test_explain_refuses_an_empty_text(wirewatch):
     outcome = wirewatch("explain", "  ")
     assert (outcome.code, outcome.err) == (2, "wirewatch: explain: the text is empty\n")
+
+
+@pytest.mark.skipif(
+    all(importlib.util.find_spec(name) for name in ("onnx", "sklearn")),
+    reason="the extra [train] is installed",
+)
+def test_train_without_its_extra_is_one_line(wirewatch, tmp_path):
+    words = (
+        tmp_path / "rows.jsonl",
+        "--base",
+        tmp_path / "base.onnx",
+        "--output",
+        tmp_path / "out",
+    )
+    outcome = wirewatch("topics", "train", *words)
+    line = "wirewatch: topics train needs the extra [train]: pip install 'wirewatch[train]'\n"
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", line)
+    assert not (tmp_path / "out").exists()
