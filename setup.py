@@ -45,6 +45,7 @@ setup(
         "stamina>=25.1,<27",
         "tokenizers>=0.22,<1",
         "trafilatura>=2.1,<3",
+        "transformers>=5,<6",
     ],
     extras_require={
         "dev": [
@@ -59,7 +60,7 @@ setup(
             "types-python-dateutil",
             "types-PyYAML",
         ],
-        "hf": ["torch>=2.6,<3", "transformers>=5,<6"],
+        "hf": ["torch>=2.6,<3"],
         "train": ["onnx>=1.18,<2", "scikit-learn>=1.6,<2"],
     },
 )
