@@ -44,15 +44,14 @@ class CountsHeld(ConcurrentDoFn):
         self._begun = self._emitted = 0
         self._lock = threading.Lock()
 
-    def process(self, element, timestamp=beam.DoFn.TimestampParam, window=beam.DoFn.WindowParam):
-        self._begun += 1
-        yield from super().process(element, timestamp, window)
-
     def work(self, element):
-        return [self._begun - self._emitted]
+        with self._lock:
+            self._begun += 1
+            return [self._begun - self._emitted]
 
     def tally(self, output):
-        self._emitted += 1
+        with self._lock:
+            self._emitted += 1
 
 
 class Fails(ConcurrentDoFn):
