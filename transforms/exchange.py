@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import re
+import ssl
 import sys
 import time
 from collections.abc import Mapping
@@ -76,7 +77,7 @@ class Exchanger:
         self._user_agent = user_agent
         self._hosts = hosts
         self._connections = httpcore2.ConnectionPool(
-            ssl_context=httpx2.create_ssl_context(trust_env=False),
+            ssl_context=trusted_certificates(),
             max_connections=None,
             max_keepalive_connections=KEPT_CONNECTIONS,
             keepalive_expiry=KEEP_ALIVE_SECONDS,
@@ -134,6 +135,12 @@ class Exchanger:
             return Unusable(type(error).__name__, str(error))
         message = f"no answer from {asked.host}: {error}"
         return Unusable(type(error).__name__, message, retryable=True)
+
+
+@functools.cache
+def trusted_certificates() -> ssl.SSLContext:
+    """What servers are known by; the environment has no say. Read once a process."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def read_body(
