@@ -6,7 +6,7 @@ import re
 import ssl
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import h2.exceptions
 import httpcore2
@@ -17,11 +17,11 @@ from transforms.deadletter import Unusable
 from transforms.decompress import ACCEPTED, Body
 from transforms.guard import DEFAULT_PORTS, Guard, is_loopback, to_address
 from transforms.hosts import Hosts
-from transforms.network import GuardedBackend, Limits, Resolver, limited
+from transforms.network import Connections, GuardedBackend, Limits, Resolver, limited
 
 MAX_HEADER_BYTES = 64 * 1024
-KEEP_ALIVE_SECONDS = 15.0
-KEPT_CONNECTIONS = 100
+# What is read of an answer that is not used, so that its connection can be kept.
+DRAIN_BYTES, DRAIN_SECONDS = 64 * 1024, 1.0
 HOST = re.compile(r"[a-z0-9._-]+")
 # Errors that another attempt may not meet, and those that it would.
 BROKEN = (
@@ -76,14 +76,8 @@ class Exchanger:
     ):
         self._user_agent = user_agent
         self._hosts = hosts
-        self._connections = httpcore2.ConnectionPool(
-            ssl_context=trusted_certificates(),
-            max_connections=None,
-            max_keepalive_connections=KEPT_CONNECTIONS,
-            keepalive_expiry=KEEP_ALIVE_SECONDS,
-            http2=True,
-            network_backend=GuardedBackend(guard, connect_timeout, resolve),
-        )
+        backend = GuardedBackend(guard, connect_timeout, resolve)
+        self._connections = Connections(backend, trusted_certificates())
 
     def exchange(self, target: httpx2.URL, asked: Asked) -> Answer:
         """The answer of ``target``, asked in its host's turn. Raises Unusable."""
@@ -105,24 +99,45 @@ class Exchanger:
             for name, value in (own | dict(asked.conditions)).items()
         }
         request = httpx2.Request("GET", target, headers=sent, cookies=asked.cookies)
+        port = target.port or DEFAULT_PORTS[target.scheme]
+        origin = (target.raw_scheme, target.raw_host, port)
         url = httpcore2.URL(
-            scheme=target.raw_scheme,
-            host=target.raw_host,
-            port=target.port,
-            target=target.raw_path,
+            scheme=target.raw_scheme, host=target.raw_host, port=port, target=target.raw_path
         )
-        with self._connections.stream("GET", url, headers=request.headers.raw) as answer:
-            self._hosts.note_answer(asked.host)
-            headers = joined(answer.headers)
-            if answer.status in REDIRECTS and "location" in headers:
-                asked.cookies.extract_cookies(
-                    httpx2.Response(answer.status, headers=answer.headers, request=request)
-                )
-                return Answer(answer.status, headers, None)
-            if answer.status == NOT_MODIFIED and asked.conditions:
-                return Answer(answer.status, headers, b"")
-            check_status(answer.status, headers)
-            return Answer(answer.status, headers, read_body(answer, headers, asked, limits))
+        connection = self._connections.take(origin)
+        is_whole = False
+        try:
+            with connection.stream("GET", url, headers=request.headers.raw) as answer:
+                self._hosts.note_answer(asked.host)
+                pieces = answer.iter_stream()
+                try:
+                    return self._use(answer, pieces, request, asked, limits)
+                finally:
+                    is_whole = drain(pieces, limits)
+        finally:
+            if is_whole and connection.is_available():
+                self._connections.give_back(origin, connection)
+            else:
+                connection.close()
+
+    @staticmethod
+    def _use(
+        answer: httpcore2.Response,
+        pieces: Iterator[bytes],
+        request: httpx2.Request,
+        asked: Asked,
+        limits: Limits,
+    ) -> Answer:
+        headers = joined(answer.headers)
+        if answer.status in REDIRECTS and "location" in headers:
+            asked.cookies.extract_cookies(
+                httpx2.Response(answer.status, headers=answer.headers, request=request)
+            )
+            return Answer(answer.status, headers, None)
+        if answer.status == NOT_MODIFIED and asked.conditions:
+            return Answer(answer.status, headers, b"")
+        check_status(answer.status, headers)
+        return Answer(answer.status, headers, read_body(pieces, headers, asked, limits))
 
     def _unusable(self, error: Exception, asked: Asked) -> Unusable:
         """What an error of the network or of the protocol means."""
@@ -131,10 +146,13 @@ class Exchanger:
         hangs = isinstance(error, httpcore2.TimeoutException) and asked.attempt == 1
         if no_connection or hangs:
             self._hosts.note_failure(asked.host)
-        if not isinstance(error, BROKEN):
-            return Unusable(type(error).__name__, str(error))
-        message = f"no answer from {asked.host}: {error}"
-        return Unusable(type(error).__name__, message, retryable=True)
+        # The library names so what a server does wrong in HTTP/2.
+        is_h2 = bool(error.args) and isinstance(error.args[0], h2.exceptions.H2Error)
+        name = "RemoteProtocolError" if is_h2 else type(error).__name__
+        if not is_h2 and not isinstance(error, BROKEN):
+            return Unusable(name, str(error))
+        message = f"no whole answer from {asked.host}: {error}"
+        return Unusable(name, message, retryable=True)
 
 
 @functools.cache
@@ -144,18 +162,33 @@ def trusted_certificates() -> ssl.SSLContext:
 
 
 def read_body(
-    answer: httpcore2.Response, headers: Mapping[str, str], asked: Asked, limits: Limits
+    pieces: Iterator[bytes], headers: Mapping[str, str], asked: Asked, limits: Limits
 ) -> bytes:
     """The body of an answer, decompressed. Raises Unusable."""
     body = Body(asked.max_bytes, headers.get("content-encoding", ""), asked.may_cut)
     # Chunks and frames have headers of their own.
     limits.what, limits.room = "bytes", asked.max_bytes * 9 // 8 + MAX_HEADER_BYTES
-    for piece in answer.iter_stream():
+    for piece in pieces:
         body.add(piece)
         limits.seconds()
         if body.is_full:
             break
     return body.whole()
+
+
+def drain(pieces: Iterator[bytes], limits: Limits) -> bool:
+    """Reads the rest of an answer, where it is short; whether that was all of it.
+
+    A rest that stays would be taken for a part of the next answer.
+    """
+    limits.room = DRAIN_BYTES
+    limits.deadline = min(limits.deadline, time.monotonic() + DRAIN_SECONDS)
+    try:
+        for _ in pieces:
+            pass
+    except (*BROKEN, *WRONG, Unusable):
+        return False
+    return True
 
 
 def check_url(url: str) -> httpx2.URL:

@@ -1,4 +1,4 @@
-"""Connections that lead only where the guard allows, and reads that end at a deadline."""
+"""Connections that lead only where the guard allows, whose reads end at a deadline."""
 
 import contextlib
 import dataclasses
@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -17,7 +18,11 @@ from transforms.guard import Guard, to_address
 
 # As socket.getaddrinfo; tests put one of their own in its place.
 Resolver = Callable[..., list[tuple]]
+# Scheme, host and port of a server.
+Origin = tuple[bytes, bytes, int]
 MAX_ADDRESSES = 8
+KEEP_ALIVE_SECONDS = 15.0
+KEPT_CONNECTIONS = 100
 
 
 @dataclasses.dataclass
@@ -141,3 +146,44 @@ class GuardedBackend(httpcore2.NetworkBackend):
         if isinstance(found, Exception):
             raise httpcore2.ConnectError(f"{host}: {found}") from found
         return list(dict.fromkeys(str(answer[4][0]) for answer in found))
+
+
+class Connections:
+    """Connections that are kept for the next request to their origin; safe to use from threads.
+
+    A connection serves one request at a time, in HTTP/2 too.
+    """
+
+    def __init__(self, backend: httpcore2.NetworkBackend, certificates: ssl.SSLContext):
+        self._backend = backend
+        self._certificates = certificates
+        # The one that was used last stands last.
+        self._kept: OrderedDict[Origin, httpcore2.HTTPConnection] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, origin: Origin) -> httpcore2.HTTPConnection:
+        """A connection for one request: a kept one, or one that is to connect."""
+        with self._lock:
+            kept = self._kept.pop(origin, None)
+        if kept is not None:
+            if kept.is_available() and not kept.has_expired():
+                return kept
+            kept.close()
+        scheme, host, port = origin
+        return httpcore2.HTTPConnection(
+            httpcore2.Origin(scheme, host, port),
+            ssl_context=self._certificates,
+            keepalive_expiry=KEEP_ALIVE_SECONDS,
+            http2=True,
+            network_backend=self._backend,
+        )
+
+    def give_back(self, origin: Origin, connection: httpcore2.HTTPConnection) -> None:
+        """Keeps a connection whose last answer was read to its end."""
+        with self._lock:
+            surplus = self._kept.pop(origin, None)
+            self._kept[origin] = connection
+            if surplus is None and len(self._kept) > KEPT_CONNECTIONS:
+                _, surplus = self._kept.popitem(last=False)
+        if surplus is not None:
+            surplus.close()

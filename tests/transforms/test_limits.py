@@ -291,6 +291,17 @@ def test_a_redirect_to_nowhere_is_an_error(location, failure, site, answer):
     assert failure().retryable is False
 
 
+def test_a_connection_is_kept_where_an_answer_was_read_whole(http_policy, site, answer):
+    site.replies["/"] = [answer(b"moved", "Location: /lost", status="302 Found")]
+    site.replies["/lost"] = [answer(b"lost" * 1000, status="404 Not Found")]
+    site.replies["/large"] = [answer(b"x" * 10**6, status="404 Not Found")]
+    client = HttpClient(http_policy())
+    for path, connections in (("/", 1), ("/", 1), ("/large", 1), ("/", 2)):
+        with pytest.raises(Unusable) as caught:
+            client.get(site.url(path))
+        assert (caught.value.error_type, site.connections) == ("Http404", connections)
+
+
 def test_cookies_are_kept_on_the_way_and_not_after_it(http_policy, site, answer):
     cookie = "Set-Cookie: seen=1; Path=/"
     site.replies["/"] = [answer(b"", cookie, "Location: /", status="302 Found"), answer(b"page")]
