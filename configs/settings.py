@@ -50,12 +50,19 @@ class SourceSettings(Strict):
 class FetchSettings(Strict):
     """How feeds and pages are requested. Times in seconds, sizes in bytes."""
 
-    user_agent: str = "wirewatch/0.1 (contact not set)"
+    user_agent: str = pydantic.Field("wirewatch/0.1", pattern=r"^[\x20-\x7e]+$")
+    contact: str | None = pydantic.Field(None, pattern=r"^[\x21-\x7e]+$")
     threads: int = pydantic.Field(16, ge=1, le=256)
     connect_timeout: float = pydantic.Field(5.0, gt=0)
     total_timeout: float = pydantic.Field(20.0, gt=0)
     attempts: int = pydantic.Field(3, ge=1, le=10)
     max_bytes: int = pydantic.Field(20_000_000, gt=0)
+    host_delay: float = pydantic.Field(0.5, ge=0)
+    local_delay: float = pydantic.Field(0.0, ge=0)
+    robots: bool = True
+    max_crawl_delay: float = pydantic.Field(10.0, ge=0)
+    max_retry_after: float = pydantic.Field(5.0, ge=0)
+    allow_hosts: tuple[str, ...] = ()
 
 
 class PassageSettings(Strict):

@@ -150,7 +150,7 @@ def configure_logging() -> None:
     logging.getLogger().handlers[0].addFilter(
         lambda record: not record.getMessage().startswith(BEAM_CHATTER)
     )
-    for noisy in ("trafilatura", "courlan", "htmldate", "stamina", "httpx2", "charset_normalizer"):
+    for noisy in ("trafilatura", "courlan", "htmldate", "httpx2", "charset_normalizer", "protego"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 

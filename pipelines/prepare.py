@@ -1,5 +1,6 @@
 """Turns flags and configuration into a plan, refusing what cannot work before it runs."""
 
+import contextlib
 import glob
 import os
 import sys
@@ -20,6 +21,9 @@ from pipelines.monitor import MonitorPlan
 from pipelines.options import RunFlags
 from pipelines.policy import open_model, topic_policy
 from schemas.records import Source
+from transforms.deadletter import Unusable
+from transforms.exchange import check_url
+from transforms.guard import DEFAULT_PORTS, Guard, is_local_name
 from transforms.http import HttpPolicy
 from transforms.lake import is_remote
 from transforms.sources import KINDS
@@ -41,6 +45,9 @@ def make_plan(flags: RunFlags) -> MonitorPlan:
             raise UserError(f"{config}: sources: none is enabled, and none was given")
     for source in sources:
         check_source(source, "" if flags.sources else f"{config}: ")
+    # What comes in on standard input may be anybody's.
+    typed = tuple(location for location in flags.sources if location != "-")
+    named = command_sources(typed) if flags.sources else sources
     policy = topic_policy(settings, config, topics)
     lake = flags.lake or settings.lake
     check_lake(lake)
@@ -48,7 +55,7 @@ def make_plan(flags: RunFlags) -> MonitorPlan:
     return MonitorPlan(
         sources=sources,
         lake=lake,
-        http=http_policy(settings.fetch),
+        http=http_policy(settings.fetch, named, config),
         threads=settings.fetch.threads,
         min_chars=settings.passages.min_chars,
         max_chars=settings.passages.max_chars,
@@ -56,15 +63,47 @@ def make_plan(flags: RunFlags) -> MonitorPlan:
     )
 
 
-def http_policy(fetch: FetchSettings) -> HttpPolicy:
-    """The limits of requests that the settings state."""
+def http_policy(fetch: FetchSettings, named: tuple[Source, ...], config: Path) -> HttpPolicy:
+    """How requests are made, by the settings and the sources that the user named.
+
+    Raises UserError for an entry of allow_hosts that is none.
+    """
+    try:
+        Guard(fetch.allow_hosts)
+    except ValueError as error:
+        raise UserError(f"{config}: fetch.allow_hosts: {error}") from error
+    contact = f"+{fetch.contact}" if fetch.contact else "contact not set"
     return HttpPolicy(
-        user_agent=fetch.user_agent,
+        user_agent=f"{fetch.user_agent} ({contact})",
+        has_contact=fetch.contact is not None,
         connect_timeout=fetch.connect_timeout,
         total_timeout=fetch.total_timeout,
         attempts=fetch.attempts,
         max_bytes=fetch.max_bytes,
+        allow_hosts=(*fetch.allow_hosts, *named_hosts(named)),
+        host_delay=fetch.host_delay,
+        local_delay=fetch.local_delay,
+        robots=fetch.robots,
+        max_crawl_delay=fetch.max_crawl_delay,
+        max_retry_after=fetch.max_retry_after,
     )
+
+
+def named_hosts(sources: tuple[Source, ...]) -> tuple[str, ...]:
+    """The hosts, with ports, that the user allows by naming a source on them.
+
+    Only those that nobody else can lead elsewhere: addresses and local names. Whoever
+    holds a public name could have it lead into the user's network.
+    """
+    hosts: list[str] = []
+    for source in sources:
+        if is_web(source.location):
+            with contextlib.suppress(Unusable):
+                url = check_url(source.location)
+                if is_local_name(url.host):
+                    host = f"[{url.host}]" if ":" in url.host else url.host
+                    hosts.append(f"{host}:{url.port or DEFAULT_PORTS[url.scheme]}")
+    return tuple(dict.fromkeys(hosts))
 
 
 def command_sources(locations: tuple[str, ...]) -> tuple[Source, ...]:

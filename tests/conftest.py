@@ -75,10 +75,11 @@ def classified():
 
 @pytest.fixture
 def http_policy():
-    """Makes a policy with short limits."""
+    """Makes a policy with short limits that allows servers on this machine."""
 
     def make(**changed):
         limits = {"connect_timeout": 2.0, "total_timeout": 5.0, "attempts": 1, "max_bytes": 100_000}
+        limits |= {"allow_hosts": ("127.0.0.1", "localhost"), "first_wait": 0.0}
         return HttpPolicy(user_agent="wirewatch-test", **{**limits, **changed})
 
     return make

@@ -15,7 +15,10 @@ ErrorOutput = TaggedOutput[Literal["errors"], DeadLetter]
 
 
 class Unusable(Exception):
-    """An input cannot be used. The message is one line; ``error_type`` groups such errors."""
+    """An input cannot be used. The message is one line; ``error_type`` groups such errors.
+
+    ``retry_at`` is the moment before which a server asked not to be tried again.
+    """
 
     def __init__(
         self,
@@ -25,12 +28,14 @@ class Unusable(Exception):
         retryable: bool = False,
         attempt: int = 1,
         status: int | None = None,
+        retry_at: datetime | None = None,
     ):
         super().__init__(message)
         self.error_type = error_type
         self.retryable = retryable
         self.attempt = attempt
         self.status = status
+        self.retry_at = retry_at
 
 
 def dead_letter(

@@ -1,7 +1,6 @@
 """A DoFn whose slow work runs on threads while its results keep flowing downstream."""
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -9,29 +8,44 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms.lanes import Lanes, Task, Turn
+
 
 class ConcurrentDoFn(beam.DoFn):
-    """Runs ``work`` on up to ``threads`` elements at once.
+    """Runs ``work`` on up to ``threads`` elements at once, and one at a time a lane.
 
-    Results are emitted as they come, with the window and timestamp of their own
-    element; at most twice ``threads`` elements are held, so memory is bounded
-    whatever the bundle's size. An exception from ``work`` fails the bundle.
+    Results are emitted as they come, with the window and timestamp of their own element.
+    Of a bundle's elements at most twice ``threads`` are under way or done and not yet
+    emitted; the others are queued as they are, so they must be light. An exception from
+    ``work`` fails the bundle.
     """
 
     def __init__(self, threads: int):
         self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
-        self._pending: dict[Future, tuple[Any, Any]] = {}
+        self._lanes: Lanes | None = None
 
-    def work(self, element: Any) -> Iterable[Any]:
-        """The outputs of one element; called on a thread, so it must not count metrics."""
+    def work(self, element: Any) -> Iterable[Any] | Generator[Turn, None, Iterable[Any]]:
+        """The outputs of one element; called on a thread, so it must not count metrics.
+
+        It may be a generator that yields a Turn wherever it needs one, and returns the
+        outputs: no thread waits until it is due.
+        """
         raise NotImplementedError
+
+    def lane(self, element: Any) -> str | None:
+        """The lane that an element begins in; None where it need not wait for others."""
+        return None
+
+    def pause(self, lane: str) -> float:
+        """Seconds until the next element of a lane may begin."""
+        return 0.0
 
     def tally(self, output: Any) -> None:
         """Counts one output; called on the thread that runs the bundle."""
 
     def start_bundle(self) -> None:
-        self._pending = {}
+        self._close()  # A bundle that failed may have left some.
+        self._lanes = Lanes(self._threads, 2 * self._threads, self.work, self._pause)
 
     def process(
         self,
@@ -39,24 +53,33 @@ class ConcurrentDoFn(beam.DoFn):
         timestamp: Any = beam.DoFn.TimestampParam,
         window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[Any]:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=type(self).__name__)
-        self._pending[self._pool.submit(self.work, element)] = (timestamp, window)
-        if len(self._pending) >= 2 * self._threads:
-            yield from self._emit(wait(self._pending, return_when=FIRST_COMPLETED).done)
+        assert self._lanes is not None, "a bundle has begun"
+        self._lanes.add(self.lane(element), element, (timestamp, window))
+        yield from self._emit(self._lanes.collect(wait=False))
 
     def finish_bundle(self) -> Iterator[Any]:
-        while self._pending:
-            yield from self._emit(wait(self._pending, return_when=FIRST_COMPLETED).done)
+        assert self._lanes is not None, "a bundle has begun"
+        while done := self._lanes.collect(wait=True):
+            yield from self._emit(done)
+        self._close()
 
     def teardown(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._close()
 
-    def _emit(self, done: Iterable[Future]) -> Iterator[Any]:
-        for future in done:
-            timestamp, window = self._pending.pop(future)
-            for output in future.result():
+    def _close(self) -> None:
+        if self._lanes is not None:
+            self._lanes.close()
+            self._lanes = None
+
+    def _pause(self, lane: Any) -> float:
+        return self.pause(lane) if isinstance(lane, str) else 0.0
+
+    def _emit(self, done: Iterable[Task]) -> Iterator[Any]:
+        for task in done:
+            if task.error is not None:
+                raise task.error
+            timestamp, window = task.context
+            for output in task.outputs:
                 self.tally(output)
                 tag = output.tag if isinstance(output, TaggedOutput) else None
                 value = output.value if isinstance(output, TaggedOutput) else output

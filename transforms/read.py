@@ -16,7 +16,7 @@ from transforms.clean import one_line
 from transforms.count import count
 from transforms.deadletter import Unusable, dead_letter
 from transforms.decode import gunzip
-from transforms.http import HttpPolicy, Response, open_client
+from transforms.http import HttpPolicy, Response, lane_of, open_client
 from transforms.lake import is_remote
 from transforms.ledger import Ledger, open_ledger
 from transforms.pool import ConcurrentDoFn
@@ -138,6 +138,12 @@ class ReadSource(ConcurrentDoFn):
 
     def setup(self) -> None:
         self._ledger = open_ledger(self._lake)
+
+    def lane(self, element: Source) -> str | None:
+        return lane_of(element.location)
+
+    def pause(self, lane: str) -> float:
+        return open_client(self._http).hosts.pause(lane)
 
     def work(self, element: Source) -> list:
         reading = _Reading(element)

@@ -11,7 +11,7 @@ from configs.settings import (
     load_settings,
     load_topics,
 )
-from pipelines.prepare import check_source
+from pipelines.prepare import check_source, http_policy, named_hosts
 from schemas.records import Source
 from transforms.sources import KINDS
 
@@ -43,6 +43,10 @@ MISTAKES = [
     ("fetch: {threads: many}", "fetch.threads"),
     ("fetch: {threads: 0}", "fetch.threads"),
     ("fetch: 5", "fetch"),
+    ("fetch: {host_delay: -1}", "fetch.host_delay"),
+    ("fetch: {contact: two words}", "fetch.contact"),
+    ('fetch: {user_agent: "a\\r\\nX: y"}', "fetch.user_agent"),
+    ("fetch: {allow_hosts: intranet}", "fetch.allow_hosts"),
     ("passages: {max_chars: 10}", "passages.max_chars"),
     ("sources: [{path: a, kind: 5}]", "sources[0].kind"),
     ("sources: [{path: a}, {url: https://a.example/, path: b}]", "sources[1]"),
@@ -185,3 +189,38 @@ def test_the_shipped_configuration_loads_with_its_sources_and_topics():
     for source in sources:
         assert source.location.startswith("https://") or Path(source.location).exists()
     assert load_topics(path, settings.topics)
+
+
+def test_a_contact_is_part_of_what_is_sent(config):
+    def policy(text):
+        settings, path = load_settings(config(text))
+        return http_policy(settings.fetch, (), path)
+
+    named = policy("fetch: {user_agent: ours/2, contact: 'mailto:desk@ours.example'}")
+    assert (named.user_agent, named.has_contact) == ("ours/2 (+mailto:desk@ours.example)", True)
+    assert (policy("").user_agent, policy("").has_contact) == (
+        "wirewatch/0.1 (contact not set)",
+        False,
+    )
+
+
+def test_what_is_no_host_is_named(config):
+    settings, path = load_settings(config("fetch: {allow_hosts: ['http://intranet/']}"))
+    with pytest.raises(UserError) as caught:
+        http_policy(settings.fetch, (), path)
+    assert str(caught.value).startswith(f"{path}: fetch.allow_hosts: ")
+
+
+def test_naming_a_source_allows_its_host_where_it_is_an_address_or_a_local_name():
+    locations = (
+        "http://127.0.0.1:8000/feed.xml",
+        "https://intranet/rss",
+        "http://[::1]/",
+        "http://news.internal:8080/",
+        "https://feeds.example.org/rss",
+        "http://user@10.0.0.1/",
+        "http://[",
+        "/tmp/feeds.opml",
+    )
+    found = named_hosts(tuple(Source(location) for location in locations))
+    assert found == ("127.0.0.1:8000", "intranet:443", "[::1]:80", "news.internal:8080")

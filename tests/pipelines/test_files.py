@@ -95,7 +95,12 @@ def test_a_source_that_does_not_answer_leaves_a_failed_poll(run, rows, tmp_path)
 def test_standard_input_names_sources(run, rows, tmp_path, newsroom, monkeypatch):
     lines = f"# Two sources\n{newsroom.url('/listed.xml')}\n\n  {newsroom.url('/news/9')}\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
-    assert run("-")["articles"] == 2
+    # Whoever wrote those lines does not say what may be connected to.
+    assert run("-")["dead_letters"] == {"read": 2}
+    assert {row["error_type"] for row in rows(tmp_path / "lake", "errors")} == {"Refused"}
+    (tmp_path / "monitor.yaml").write_text("fetch: {allow_hosts: [127.0.0.1]}")
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    assert run("-", "--config", tmp_path / "monitor.yaml")["articles"] == 2
     found = {row["canonical_url"] for row in rows(tmp_path / "lake", "passages")}
     assert found == {newsroom.url("/news/8"), newsroom.url("/news/9")}
 

@@ -6,6 +6,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
+from transforms.lanes import Lanes, Turn
 from transforms.pool import ConcurrentDoFn
 
 
@@ -44,15 +45,14 @@ class CountsHeld(ConcurrentDoFn):
         self._begun = self._emitted = 0
         self._lock = threading.Lock()
 
-    def process(self, element, timestamp=beam.DoFn.TimestampParam, window=beam.DoFn.WindowParam):
-        self._begun += 1
-        yield from super().process(element, timestamp, window)
-
     def work(self, element):
-        return [self._begun - self._emitted]
+        with self._lock:
+            self._begun += 1
+            return [self._begun - self._emitted]
 
     def tally(self, output):
-        self._emitted += 1
+        with self._lock:
+            self._emitted += 1
 
 
 class Fails(ConcurrentDoFn):
@@ -105,3 +105,113 @@ def test_no_more_than_twice_the_threads_are_held(pipeline):
 def test_an_exception_fails_the_run(pipeline):
     with pytest.raises(Exception, match="cannot do 1"), pipeline as p:
         p | numbers(1) | beam.ParDo(Fails(2))
+
+
+@pytest.fixture
+def lanes():
+    """Makes lanes whose threads end with the test."""
+    made = []
+
+    def make(work, threads=4, limit=8, pause=lambda lane: 0.0):
+        made.append(Lanes(threads, limit, work, pause))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def collect_all(lanes):
+    outputs = []
+    while done := lanes.collect(wait=True):
+        assert [task.error for task in done] == [None] * len(done)
+        outputs += [output for task in done for output in task.outputs]
+    return outputs
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_the_elements_of_a_lane_go_one_at_a_time_and_in_order(lanes, threads):
+    locks = [threading.Lock() for _ in range(10)]
+    orders = [[] for _ in locks]
+
+    def work(number):
+        lane = number % 10
+        for _ in range(3):
+            assert locks[lane].acquire(blocking=False), "another one is in the lane"
+            orders[lane].append(number)
+            locks[lane].release()
+            yield Turn(lane)
+        return [number]
+
+    made = lanes(work, threads, limit=2 * threads)
+    for number in range(200):
+        made.add(number % 10, number)
+    assert sorted(collect_all(made)) == list(range(200))
+    assert orders == [[n for n in range(lane, 200, 10) for _ in range(3)] for lane in range(10)]
+
+
+def test_an_element_moves_to_another_lane_and_waits_for_it(lanes):
+    in_b = threading.Lock()
+
+    def work(element):
+        yield Turn(element)
+        yield Turn("b")
+        assert in_b.acquire(blocking=False), "another one is in the lane"
+        in_b.release()
+        return [element]
+
+    made = lanes(work)
+    for number in range(100):
+        made.add(f"lane {number % 7}" if number % 2 else "b", f"lane {number % 7}")
+    assert len(collect_all(made)) == 100
+
+
+def test_no_thread_is_held_by_what_waits(lanes):
+    def work(element):
+        if element == "late":
+            yield Turn("slow", 3600)
+        return [element]
+
+    made = lanes(work, threads=1, pause=lambda lane: 3600 if lane == "resting" else 0.0)
+    made.add("slow", "late")
+    made.add("resting", "never")
+    made.add("slow", "next in its lane")
+    made.add("other", "elsewhere")
+    made.add(None, "in no lane")
+    found = set()
+    while len(found) < 3:
+        found |= {output for task in made.collect(wait=True) for output in task.outputs}
+    assert found == {"next in its lane", "elsewhere", "in no lane"}
+
+
+def test_only_as_many_are_begun_as_may_be_held(lanes):
+    begun, some = [], threading.Semaphore(0)
+
+    def work(element):
+        begun.append(element)
+        some.release()
+        return [element]
+
+    made = lanes(work, threads=3, limit=5)
+    for number in range(50):
+        made.add(None, number)
+    for _ in range(5):
+        assert some.acquire(timeout=10)
+    assert len(begun) == 5
+    assert sorted(collect_all(made)) == list(range(50))
+
+
+def test_an_error_belongs_to_its_element(lanes):
+    def work(element):
+        yield Turn("a")
+        if element == 2:
+            raise LookupError("no such thing")
+        return [element]
+
+    made = lanes(work)
+    for number in range(4):
+        made.add("a", number)
+    done = []
+    while found := made.collect(wait=True):
+        done += found
+    assert [type(task.error) for task in done] == [type(None), type(None), LookupError, type(None)]
