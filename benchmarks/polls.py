@@ -16,10 +16,10 @@ from pathlib import Path
 
 WALL_TARGET, CPU_TARGET = 15.0, 10.0
 FEED = (
-    "<rss version='2.0'><channel><title>Feed</title><item><title>Story</title>"
-    "<link>http://127.0.0.1:9/news</link><pubDate>Fri, 01 Mar 2024 09:00:00 GMT</pubDate>"
-    "</item></channel></rss>"
-).encode()
+    b"<rss version='2.0'><channel><title>Feed</title><item><title>Story</title>"
+    b"<link>http://127.0.0.1:9/news</link><pubDate>Fri, 01 Mar 2024 09:00:00 GMT</pubDate>"
+    b"</item></channel></rss>"
+)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -66,7 +66,7 @@ class PollSettings(Strict):
     longest: float = pydantic.Field(14_400.0, gt=0)
     full_every: float = pydantic.Field(86_400.0, ge=0)
     retry_after: float = pydantic.Field(300.0, ge=0)
-    tries: int = pydantic.Field(8, ge=1)
+    tries: int = pydantic.Field(12, ge=1)
 
     @pydantic.model_validator(mode="after")
     def _in_order(self) -> "PollSettings":

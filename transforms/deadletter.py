@@ -55,6 +55,7 @@ def dead_letter(
     """
     unusable = error if isinstance(error, Unusable) else None
     entry = given if isinstance(given, Entry) else None
+    attempt = unusable.attempt if unusable else 1
     return DeadLetter(
         stage=stage,
         key=one_line(key) or "",
@@ -62,11 +63,12 @@ def dead_letter(
         error_type=unusable.error_type if unusable else type(error).__name__,
         message=one_line(str(error)) or type(error).__name__,
         retryable=unusable.retryable if unusable else False,
-        attempt=unusable.attempt if unusable else 1,
+        attempt=attempt,
         payload_head=payload_head(payload),
         occurred_at=datetime.now(UTC),
         letter_id=letter_id(given) if given else stable_id("item", one_line(key)),
-        tries=entry.tries + 1 if entry else 1,
+        # Where nothing was asked, since the host rests, nothing was tried.
+        tries=(entry.tries if entry else 0) + min(attempt, 1),
         retry_at=unusable.retry_at if unusable else None,
         input=given_json(given) if given else None,
         content=entry.content if entry else None,

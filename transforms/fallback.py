@@ -58,5 +58,5 @@ def content_page(entry: Entry, url: str | None = None) -> Page | None:
 
 def page_instead(entry: Entry, error: Unusable, tries: int) -> Page | None:
     """The feed's text where the page will not be had: for good, or after ``tries`` runs."""
-    is_last = entry.tries + 1 >= tries
+    is_last = entry.tries + min(error.attempt, 1) >= tries
     return content_page(entry) if is_last or not error.retryable else None

@@ -37,7 +37,7 @@ class PollPolicy:
     longest: float = 14_400.0
     full_every: float = 86_400.0
     retry_after: float = 300.0
-    tries: int = 8
+    tries: int = 12
     force: bool = False
 
 
@@ -178,7 +178,9 @@ def try_again_at(letter: DeadLetter, policy: PollPolicy) -> datetime | None:
     if letter.tries >= policy.tries:
         return None
     longest = ONE_DAY.total_seconds()
-    seconds = policy.retry_after * 2 ** min(letter.tries - 1, 20) if letter.retryable else longest
+    seconds = (
+        policy.retry_after * 2 ** min(max(letter.tries - 1, 0), 20) if letter.retryable else longest
+    )
     seconds *= 1 - JITTER + 2 * JITTER * fraction(letter.letter_id, letter.tries)
     moment = letter.occurred_at + timedelta(seconds=min(seconds, longest))
     return moment if letter.retry_at is None else max(moment, letter.retry_at)

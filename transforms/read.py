@@ -146,7 +146,7 @@ class ReadSource(ConcurrentDoFn):
             letter = dead_letter(
                 STAGE, source.location, source.name, failure, reading.body, given=source
             )
-            tries = earlier.tries + 1 if earlier else 1
+            tries = letter.tries + (earlier.tries if earlier else 0)
             outputs.append(TaggedOutput("errors", dataclasses.replace(letter, tries=tries)))
         return outputs
 

@@ -42,9 +42,10 @@ def archive_items(stream: BinaryIO, document: Document) -> Iterator[Item]:
         place = [start or 0]
         try:
             yield from sound_items(stream, place, document)
+            check_end(stream, place, is_packed)
             return
         except OSError as error:
-            damage = Unusable("BadRecord", f"damaged after this record: {error}")
+            damage = Unusable("BadRecord", f"damaged in or after this record: {error}")
         yield dead_letter("read", f"{document.location}#{place[0]}", document.name, damage)
         start = find_record(stream, place[0] + 1, is_packed)
         if start is None:
@@ -90,6 +91,24 @@ def sound_items(stream: BinaryIO, place: list[int], document: Document) -> Itera
                 archive=document.location,
                 offset=place[0],
             )
+
+
+def check_end(stream: BinaryIO, place: list[int], is_packed: bool) -> None:
+    """Raises OSError where an archive ends inside its last record, and puts it in ``place``.
+
+    The library gives what there is of such a record, or nothing, without a word.
+    """
+    stream.seek(place[0])
+    record = next(iter(ArchiveIterator(stream, parse_http=False)), None)
+    if record is None or record.headers.get("Content-Length") is None:
+        raise OSError("the archive ends inside it")
+    size = record.content_length
+    if record.consume() < size:
+        raise OSError("the archive ends inside it")
+    unread = find_record(stream, place[0] + (1 if is_packed else size), is_packed)
+    if unread is not None:
+        place[0] = unread
+        raise OSError("the archive ends inside it")
 
 
 def is_page(record: WarcRecord) -> bool:

@@ -5,18 +5,18 @@ from pathlib import PurePosixPath
 
 from transforms.deadletter import Unusable
 from transforms.decode import decode_head, is_binary
+from transforms.sources.archives import is_archive
 from transforms.sources.document import Document
 from transforms.urls import is_web
 
 HEAD_BYTES = 8192
 # The mark that stands first in the head of a document decides.
 MARKS = {
-    "sitemap": re.compile(r"<(?:\w+:)?(?:urlset|sitemapindex)[\s>]", re.I),
+    "sitemap": re.compile(r"<(?:\w+:)?(?:urlset|sitemapindex)[\s/>]", re.I),
     "opml": re.compile(r"<opml[\s>]", re.I),
     "feed": re.compile(r"<(?:\w+:)?(?:rss|rdf|feed)[\s>]", re.I),
     "html": re.compile(r"<!doctype\s+html|<(?:html|head|body|article)[\s>]", re.I),
 }
-WARC_MARK = b"WARC/"
 SUFFIXES = {
     ".opml": "opml",
     ".rss": "feed",
@@ -36,7 +36,7 @@ def detect_kind(document: Document) -> str:
     """
     if not document.body.strip():
         raise Unusable("Empty", "the document is empty")
-    if document.body.startswith(WARC_MARK):
+    if is_archive(document.body[:HEAD_BYTES]):
         return "warc"
     if is_binary(document.body):
         raise Unusable("Binary", "the document is binary, not text")

@@ -67,7 +67,8 @@ def sitemap_item(document: Document, element: etree._Element, position: int) -> 
     for child in element.iter():
         if child.text and child is not element:
             fields.setdefault(local_name(child), child.text.strip())
-    target = absolute_url(document.base, line_or_none(fields.get("loc")) or "")
+    link = line_or_none(fields.get("loc"))
+    target = absolute_url(document.base, link) if link else ""
     if not is_web(target):
         return no_link(document, position, fields.get("loc"))
     if local_name(element) == "sitemap":
