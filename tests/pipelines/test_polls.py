@@ -1,10 +1,16 @@
 """Feeds polled again and again, on a server whose answers change and fail."""
 
+import gzip
+import json
 import random
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
+
+from schemas.tables import POLLS
+from transforms.lake import put_rows
 
 DAY = "Fri, 01 Mar 2024 09:00:00 GMT"
 
@@ -96,7 +102,7 @@ def test_a_page_that_failed_is_tried_again_when_its_feed_has_not_changed(
     assert len({letter["letter_id"] for letter in rows(lake, "errors")}) == 1
     empty_newsroom.fault = lambda path: None
     out = run("run", url).out
-    assert "(1 dead letters of earlier runs done)" in out
+    assert "1 dead letters of earlier runs are done" in out
     assert found() == {"/news/0": 1, "/news/1": 1}
     assert Counter(poll["status"] for poll in rows(lake, "polls")) == {200: 1, 304: 3}
     # The title and the date are those that the feed gave when it listed the page.
@@ -227,7 +233,7 @@ def test_a_feeds_own_text_stands_in_for_a_page_that_cannot_be_had(
     url = newsroom.url("/feed.xml")
     out = run("run", url, tries=2).out
     # All three carry one text, so that one article is kept; /broken may come yet.
-    assert "1 new articles" in out and "texts taken from the feed" in out
+    assert "1 new articles" in out and "texts are the feed's own" in out
     assert [letter["key"] for letter in rows(lake, "errors")] == [newsroom.url("/broken")]
     assert {row["text_from"] for row in rows(lake, "passages")} == {"feed"}
     text = "".join(
@@ -236,7 +242,7 @@ def test_a_feeds_own_text_stands_in_for_a_page_that_cannot_be_had(
     assert site.text(0)[0] in text
     # After its last try the feed's text is used for it too, and is known by then.
     out = run("run", url, tries=2).out
-    assert "(1 dead letters of earlier runs done)" in out
+    assert "1 dead letters of earlier runs are done" in out
 
 
 def test_nothing_is_polled_before_its_articles_are_in_the_lake(feed, wirewatch, lake, found, run):
@@ -285,7 +291,7 @@ def test_a_retry_whose_article_is_there_already_only_marks_it_done(
         if any(row["done_at"] for row in _file_rows(file)):
             file.unlink()
     asked = len(empty_newsroom.requests)
-    assert "(1 dead letters of earlier runs done)" in run("retry").out
+    assert "1 dead letters of earlier runs are done" in run("retry").out
     assert len(empty_newsroom.requests) == asked
     assert found() == {"/news/0": 1}
     assert run("retry").out == "No dead letter to try again.\n"
@@ -295,6 +301,76 @@ def _file_rows(path):
     import pyarrow.parquet
 
     return pyarrow.parquet.ParquetFile(path).read().to_pylist()
+
+
+def test_a_feed_whose_server_asks_to_wait_is_left_alone_until_then(
+    run, feed, lake, polls, empty_newsroom
+):
+    url = feed(0)
+    run("run", url)
+    asked = len(empty_newsroom.requests)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    (poll,) = polls()
+    waits = {**poll, "status": 503, "error": "HTTP 503", "failures": 1, "retry_at": later}
+    waits["polled_at"] = datetime.now(UTC)
+    del waits["date"]
+    put_rows(str(lake), POLLS, waits["polled_at"].date(), ["a"], [waits])
+    out = run("run", url).out
+    assert f"Post: its server asks to wait until {later:%Y-%m-%d %H:%M} UTC" in out
+    assert len(empty_newsroom.requests) == asked
+    run("run", url, "--force")
+    assert len(empty_newsroom.requests) == asked + 1
+
+
+def test_feeds_that_fail_or_have_gone_quiet_are_named_each_time(
+    run, feed, polls, empty_newsroom, site
+):
+    items = [
+        site.item(f"Story {n}", empty_newsroom.url(f"/news/{n}"), f"0{n} Mar 2024 09:00:00 GMT")
+        for n in range(1, 7)
+    ]
+    empty_newsroom.replies["/quiet.xml"] = site.rss("Quiet Post", *items)
+    empty_newsroom.fault = lambda path: site.Reply(status=500) if path == "/feed.xml" else None
+    urls = (empty_newsroom.url("/quiet.xml"), feed(0))
+    for number in (1, 2):
+        summary = json.loads(run("run", *urls, "--json").out)
+        assert {(one["state"], one["feed_url"]) for one in summary["feed_health"]} == {
+            ("quiet", urls[0]),
+            ("failing", urls[1]),
+        }
+        failing = [poll for poll in polls() if poll["failures"]]
+        assert [poll["failures"] for poll in failing] == list(range(1, number + 1))
+    out = run("run", *urls).out
+    assert "Quiet Post: nothing new since 2024-03-06 09:00 UTC; usually every 24 hours" in out
+    assert "has failed 3 times in a row: HTTP 500" in out
+    waits = [poll["next_poll_at"] - poll["polled_at"] for poll in polls() if poll["failures"]]
+    assert waits == sorted(waits)
+
+
+def test_sitemaps_and_their_indexes_are_polled_like_feeds(
+    run, found, polls, lake, rows, empty_newsroom, site
+):
+    newsroom = empty_newsroom
+    newsroom.replies["/news/0"] = site.Reply(site.page(0))
+    index = (
+        f"<sitemapindex><sitemap><loc>{newsroom.url('/news.xml')}</loc></sitemap></sitemapindex>"
+    )
+    urlset = (
+        f"<urlset xmlns:n='http://www.google.com/schemas/sitemap-news/0.9'><url><loc>"
+        f"{newsroom.url('/news/0')}</loc><n:news><n:publication_date>2024-03-01T09:00:00Z"
+        "</n:publication_date><n:title>Named</n:title></n:news></url></urlset>"
+    )
+    newsroom.replies["/index.xml"] = site.Reply(index, headers={"ETag": '"1"'})
+    newsroom.replies["/news.xml"] = site.Reply(gzip.compress(urlset.encode()), "application/gzip")
+    for _ in range(2):
+        run("run", newsroom.url("/index.xml"))
+    assert found() == {"/news/0": 1}
+    assert {(row["title"], row["published_from"]) for row in rows(lake, "passages")} == {
+        ("Named", "feed")
+    }
+    # An index is always read whole, so that its sitemaps are read.
+    assert newsroom.asked("/index.xml")[1]["If-None-Match"] is None
+    assert [poll["entries"] for poll in polls()] == [1, 1, 1, 1]
 
 
 def test_with_three_answers_in_ten_failing_every_article_arrives(
