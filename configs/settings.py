@@ -65,6 +65,23 @@ class FetchSettings(Strict):
     allow_hosts: tuple[str, ...] = ()
 
 
+class PollSettings(Strict):
+    """When feeds are polled and failed pages tried again. Times in seconds."""
+
+    shortest: float = pydantic.Field(300.0, gt=0)
+    usual: float = pydantic.Field(900.0, gt=0)
+    longest: float = pydantic.Field(14_400.0, gt=0)
+    full_every: float = pydantic.Field(86_400.0, ge=0)
+    retry_after: float = pydantic.Field(300.0, ge=0)
+    tries: int = pydantic.Field(12, ge=1)
+
+    @pydantic.model_validator(mode="after")
+    def _in_order(self) -> "PollSettings":
+        if self.shortest > self.longest:
+            raise ValueError("shortest is more than longest")
+        return self
+
+
 class PassageSettings(Strict):
     """Lengths of passages in characters: shorter ones are joined, longer ones cut."""
 
@@ -152,6 +169,7 @@ class Settings(Strict):
     lake: str = "lake"
     model: str | None = None
     fetch: FetchSettings = pydantic.Field(default_factory=FetchSettings)
+    polls: PollSettings = pydantic.Field(default_factory=PollSettings)
     passages: PassageSettings = pydantic.Field(default_factory=PassageSettings)
     topics: tuple[str, ...] | None = pydantic.Field(None, min_length=1)
     sources: tuple[SourceSettings, ...] = ()

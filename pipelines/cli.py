@@ -1,4 +1,4 @@
-"""The command line: wirewatch run, query, topics, explain and reclassify."""
+"""The command line: wirewatch run, retry, query, topics, explain and reclassify."""
 
 import argparse
 import contextlib
@@ -12,9 +12,15 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from configs.settings import UserError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from pipelines.monitor import MonitorPlan
+    from pipelines.summary import Summary
 
 INTERRUPTED = 130
 # A progress bar hides the cursor while it is shown (ECMA-48, DECTCEM).
@@ -29,8 +35,26 @@ def run(arguments: list[str]) -> int:
     from pipelines.prepare import make_plan
 
     flags, options = parse_run(arguments)
-    plan = make_plan(flags)
+    summary = run_and_report(make_plan(flags), options, flags.json)
+    return 1 if flags.strict and any(summary.dead_letters.values()) else 0
 
+
+def retry(arguments: list[str]) -> int:
+    """``wirewatch retry``: puts dead letters through again and prints what came of it."""
+    from pipelines.options import parse_retry
+    from pipelines.prepare import make_retry_plan
+
+    flags, options = parse_retry(arguments)
+    plan = make_retry_plan(flags)
+    if not plan.letters and not flags.json:
+        print("No dead letter to try again.")
+        return 0
+    run_and_report(plan, options, flags.json)
+    return 0
+
+
+def run_and_report(plan: "MonitorPlan", options: "PipelineOptions", as_json: bool) -> "Summary":
+    """Runs the monitor, prints its summary and returns it."""
     from pipelines.monitor import run_plan
     from pipelines.printout import summary_lines
     from pipelines.progress import show_progress
@@ -42,17 +66,19 @@ def run(arguments: list[str]) -> int:
         counters = read_counters(run_plan(plan, options))
     topics = [topic for topic, _ in plan.topics.thresholds]
     summary = summarise(counters, topics, plan.lake, began, time.monotonic() - start)
-    if flags.json:
+    if as_json:
         print(json.dumps(dataclasses.asdict(summary), default=plain, indent=2))
     else:
         print("\n".join(summary_lines(summary)))
-    return 1 if flags.strict and any(summary.dead_letters.values()) else 0
+    return summary
 
 
 def query(arguments: list[str]) -> int:
     """``wirewatch query``: prints the result of SQL over the lake."""
     parser = argparse.ArgumentParser(prog="wirewatch query", allow_abbrev=False)
-    parser.add_argument("sql", metavar="SQL", help="views: passages, articles, errors, polls")
+    parser.add_argument(
+        "sql", metavar="SQL", help="views: passages, articles, errors, dead_letters, polls"
+    )
     parser.add_argument("--lake", default="lake", help="default: lake")
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
     flags = parser.parse_args(arguments)
@@ -101,6 +127,7 @@ def reclassify(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
+    "retry": retry,
     "query": query,
     "topics": topics,
     "explain": explain,
@@ -108,6 +135,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 HELP = {
     "run": "read the sources once and add what is new to the lake",
+    "retry": "try again what could not be read or fetched",
     "query": "run SQL over the lake",
     "topics": "measure the model, or fit topics of your own",
     "explain": "say why a text gets the topics it gets",

@@ -10,21 +10,27 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
-from schemas.records import Source
+from schemas.records import DeadLetter, Entry, Source
 from schemas.tables import ERRORS, POLLS
 from transforms.classify import ClassifyPassages, TopicPolicy
+from transforms.close import CloseLetters
+from transforms.deadletter import letter_input
 from transforms.drop import DropKnownArticles, DropKnownEntries
 from transforms.extract import ExtractArticles
 from transforms.fetch import FetchPages
 from transforms.http import HttpPolicy
+from transforms.poll import PollPolicy
 from transforms.read import ReadSources
 from transforms.split import SplitPassages
-from transforms.write import WriteEvents, WritePassages
+from transforms.write import After, WriteEvents, WritePassages
 
 
 @dataclasses.dataclass(frozen=True)
 class MonitorPlan:
-    """Everything the pipeline needs to know; workers receive these values only."""
+    """Everything the pipeline needs to know; workers receive these values only.
+
+    ``letters`` are dead letters whose entries are put through again.
+    """
 
     sources: tuple[Source, ...]
     lake: str
@@ -33,36 +39,52 @@ class MonitorPlan:
     min_chars: int
     max_chars: int
     topics: TopicPolicy
+    polls: PollPolicy
+    letters: tuple[DeadLetter, ...] = ()
+
+
+def letter_entries(letter: DeadLetter) -> list[Entry]:
+    """The entry that a dead letter stands for; none where it is of a source."""
+    given = letter_input(letter)
+    return [given] if isinstance(given, Entry) else []
 
 
 def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     """Adds the monitor to a pipeline. Step names are stable, for runners that update jobs."""
     sources = pipeline | "Sources" >> beam.Create(plan.sources)
-    read = sources | "ReadSources" >> ReadSources(plan.http, plan.threads, plan.lake)
-    listed = read["listed"] | "ReadListed" >> ReadSources(
-        plan.http, plan.threads, plan.lake, nested=True
-    )
-    entries = (read["entries"], listed["entries"]) | "Entries" >> beam.Flatten()
+    letters = pipeline | "Letters" >> beam.Create(plan.letters)
+    retried = letters | "Retry" >> beam.FlatMap(letter_entries).with_output_types(Entry)
+    limits = (plan.http, plan.threads, plan.lake, plan.polls)
+    read = sources | "ReadSources" >> ReadSources(*limits)
+    listed = read["listed"] | "ReadListed" >> ReadSources(*limits, nested=True)
+    entries = (retried, read["entries"], listed["entries"]) | "Entries" >> beam.Flatten()
 
-    new_entries = entries | "DropKnownEntries" >> DropKnownEntries(plan.lake)
-    fetched = new_entries | "FetchPages" >> FetchPages(plan.http, plan.threads)
+    new = entries | "DropKnownEntries" >> DropKnownEntries(plan.lake, plan.polls)
+    fetched = new["entries"] | "FetchPages" >> FetchPages(plan.http, plan.threads, plan.polls.tries)
     extracted = fetched.pages | "ExtractArticles" >> ExtractArticles()
     new_articles = extracted.articles | "DropKnownArticles" >> DropKnownArticles(plan.lake)
     split = new_articles | "SplitPassages" >> SplitPassages(
         plan.min_chars, plan.max_chars, plan.topics.model
     )
     classified = split | "ClassifyPassages" >> ClassifyPassages(plan.topics)
-    classified | "WritePassages" >> WritePassages(plan.lake)
+    written = classified | "WritePassages" >> WritePassages(plan.lake)
 
-    polls = (read["polls"], listed["polls"]) | "Polls" >> beam.Flatten()
-    polls | "WritePolls" >> WriteEvents(plan.lake, POLLS)
     errors = (
         read["errors"],
         listed["errors"],
         fetched.errors,
         extracted.errors,
     ) | "Errors" >> beam.Flatten()
-    errors | "WriteErrors" >> WriteEvents(plan.lake, ERRORS)
+    noted = errors | "WriteErrors" >> WriteEvents(plan.lake, ERRORS)
+
+    # From here on nothing is done before all that was found is in passages or errors.
+    polls = (read["polls"], listed["polls"]) | "Polls" >> beam.Flatten()
+    committed = polls | "Commit" >> After(written, noted)
+    committed | "WritePolls" >> WriteEvents(plan.lake, POLLS)
+    tried = (letters, read["tried"], listed["tried"], new["tried"]) | "Tried" >> beam.Flatten()
+    settled = tried | "Settle" >> After(written, noted)
+    done = settled | "CloseLetters" >> CloseLetters(plan.lake)
+    done | "WriteDone" >> WriteEvents(plan.lake, ERRORS)
 
 
 def run_plan(plan: MonitorPlan, options: PipelineOptions) -> PipelineResult:

@@ -1,4 +1,4 @@
-"""The flags of ``wirewatch run``: ours, and all of Beam's."""
+"""The flags of ``wirewatch run`` and ``wirewatch retry``: ours, and all of Beam's."""
 
 import argparse
 import dataclasses
@@ -25,10 +25,30 @@ class RunFlags:
     lake: str | None
     strict: bool
     json: bool
+    force: bool = False
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of ``wirewatch run`` that are ours."""
+@dataclasses.dataclass(frozen=True)
+class RetryFlags:
+    """The flags of a retry that are ours."""
+
+    stage: str | None
+    everything: bool
+    config: Path | None
+    lake: str | None
+    json: bool
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that ``run`` and ``retry`` share."""
+    parser.add_argument("--config", type=Path, help="default: configs/monitor.yaml")
+    parser.add_argument("--lake", help="folder or object store for the tables; default: lake")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def parse_run(arguments: list[str]) -> tuple[RunFlags, PipelineOptions]:
+    """Our flags of a run and Beam's options; an unknown flag exits with code 2."""
+    parser = command_parser("run", "[SOURCE ...] [flags]")
     parser.add_argument(
         "sources",
         nargs="*",
@@ -36,41 +56,64 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="a path, glob, folder or URL in place of the configuration's sources; "
         "- reads URLs from standard input",
     )
-    parser.add_argument("--config", type=Path, help="default: configs/monitor.yaml")
-    parser.add_argument("--lake", help="folder or object store for the tables; default: lake")
     parser.add_argument("--strict", action="store_true", help="exit 1 if there are dead letters")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="poll feeds that are gone or asked to wait, and try failed pages at once",
+    )
+    values, options = parse(parser, arguments)
+    values["sources"] = tuple(values["sources"])
+    return RunFlags(**values), options
 
 
-def parse_run(arguments: list[str]) -> tuple[RunFlags, PipelineOptions]:
-    """Our flags and Beam's options; an unknown flag exits with code 2.
+def parse_retry(arguments: list[str]) -> tuple[RetryFlags, PipelineOptions]:
+    """Our flags of a retry and Beam's options; an unknown flag exits with code 2."""
+    parser = command_parser("retry", "[flags]")
+    parser.add_argument(
+        "--stage",
+        choices=("read", "fetch", "extract"),
+        help="only dead letters of this stage; default: all",
+    )
+    parser.add_argument(
+        "--all",
+        dest="everything",
+        action="store_true",
+        help="also those that trying again is not expected to help",
+    )
+    values, options = parse(parser, arguments)
+    return RetryFlags(**values), options
+
+
+def command_parser(command: str, usage: str) -> argparse.ArgumentParser:
+    """The parser of a command that runs the pipeline."""
+    parser = argparse.ArgumentParser(
+        prog=f"wirewatch {command}",
+        allow_abbrev=False,
+        usage=f"wirewatch {command} {usage}",
+        epilog="Any flag of Apache Beam's pipeline options is taken as well.",
+    )
+    add_common_arguments(parser)
+    return parser
+
+
+def parse(
+    parser: argparse.ArgumentParser, arguments: list[str]
+) -> tuple[dict[str, Any], PipelineOptions]:
+    """The values of our flags, and Beam's options.
 
     One parser knows both, so that ``--runner FlinkRunner`` is a flag and its value and
     not a flag and a source.
     """
-    parser = argparse.ArgumentParser(
-        prog="wirewatch run",
-        allow_abbrev=False,
-        usage="wirewatch run [SOURCE ...] [flags]",
-        epilog="Any flag of Apache Beam's pipeline options is taken as well.",
-    )
-    add_run_arguments(parser)
-    ours = {action.dest for action in parser._actions}
+    ours = {action.dest for action in parser._actions} - {"help"}
     add_beam_arguments(parser)
     values = vars(parser.parse_args(arguments))
-    flags = RunFlags(
-        sources=tuple(values["sources"]),
-        config=values["config"],
-        lake=values["lake"],
-        strict=values["strict"],
-        json=values["json"],
-    )
     given = {
         name: value
         for name, value in values.items()
         if name not in ours and value != parser.get_default(name)
     }
-    return flags, beam_options(given)
+    return {name: values[name] for name in ours}, beam_options(given)
 
 
 def add_beam_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,10 +1,12 @@
 """Turns flags and configuration into a plan, refusing what cannot work before it runs."""
 
 import contextlib
+import dataclasses
 import glob
 import os
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,20 +14,24 @@ from apache_beam.io.filesystems import FileSystems
 
 from configs.settings import (
     FetchSettings,
+    PollSettings,
+    Settings,
     UserError,
     config_sources,
     load_settings,
     load_topics,
 )
 from pipelines.monitor import MonitorPlan
-from pipelines.options import RunFlags
+from pipelines.options import RetryFlags, RunFlags
 from pipelines.policy import open_model, topic_policy
 from schemas.records import Source
-from transforms.deadletter import Unusable
+from transforms.deadletter import Unusable, letter_input
 from transforms.exchange import check_url
 from transforms.guard import DEFAULT_PORTS, Guard, is_local_name
 from transforms.http import HttpPolicy
 from transforms.lake import is_remote
+from transforms.ledger import Letters
+from transforms.poll import PollPolicy
 from transforms.sources import KINDS
 from transforms.urls import is_web
 
@@ -36,7 +42,6 @@ FILESYSTEM_EXTRAS = {"gs": "gcp", "s3": "aws", "azfs": "azure", "hdfs": "hadoop"
 def make_plan(flags: RunFlags) -> MonitorPlan:
     """The plan of a run. Raises UserError for a mistake in flags, configuration or paths."""
     settings, config = load_settings(flags.config)
-    topics = load_topics(config, settings.topics)
     if flags.sources:
         sources = command_sources(flags.sources)
     else:
@@ -48,8 +53,52 @@ def make_plan(flags: RunFlags) -> MonitorPlan:
     # What comes in on standard input may be anybody's.
     typed = tuple(location for location in flags.sources if location != "-")
     named = command_sources(typed) if flags.sources else sources
-    policy = topic_policy(settings, config, topics)
+    return settings_plan(settings, config, flags.lake, sources, named, force=flags.force)
+
+
+def make_retry_plan(flags: RetryFlags) -> MonitorPlan:
+    """The plan that puts open dead letters through again; without any where there is none.
+
+    Those whose server asked to wait are left to wait. Raises UserError.
+    """
+    settings, config = load_settings(flags.config)
     lake = flags.lake or settings.lake
+    if not is_remote(lake) and not os.path.isdir(lake):
+        raise UserError(f"{lake}: no such lake")
+    found = Letters(lake)
+    found.refresh()
+    now = datetime.now(UTC)
+    letters = tuple(
+        letter
+        for letter in found.all()
+        if (flags.everything or letter.retryable)
+        and flags.stage in (None, letter.stage)
+        and (letter.retry_at is None or letter.retry_at <= now)
+    )
+    given = [(letter, letter_input(letter)) for letter in letters]
+    sources = tuple(item for _, item in given if isinstance(item, Source))
+    # An address that was refused is not retryable: what is retryable was allowed before.
+    allowed = (Source(item.location) for letter, item in given if item and letter.retryable)
+    named = (*config_sources(settings, config), *allowed)
+    plan = settings_plan(settings, config, flags.lake, sources, named, force=True)
+    return dataclasses.replace(plan, letters=letters)
+
+
+def settings_plan(
+    settings: Settings,
+    config: Path,
+    lake: str | None,
+    sources: tuple[Source, ...],
+    named: tuple[Source, ...],
+    force: bool,
+) -> MonitorPlan:
+    """The plan that the settings make for sources; ``named`` are those the user named.
+
+    Raises UserError.
+    """
+    topics = load_topics(config, settings.topics)
+    policy = topic_policy(settings, config, topics)
+    lake = lake or settings.lake
     check_lake(lake)
     open_model(policy)  # What is wrong with a model shows before anything is fetched.
     return MonitorPlan(
@@ -60,7 +109,13 @@ def make_plan(flags: RunFlags) -> MonitorPlan:
         min_chars=settings.passages.min_chars,
         max_chars=settings.passages.max_chars,
         topics=policy,
+        polls=poll_policy(settings.polls, force),
     )
+
+
+def poll_policy(polls: PollSettings, force: bool) -> PollPolicy:
+    """The limits of polling that the settings state."""
+    return PollPolicy(**polls.model_dump(), force=force)
 
 
 def http_policy(fetch: FetchSettings, named: tuple[Source, ...], config: Path) -> HttpPolicy:

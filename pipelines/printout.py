@@ -39,6 +39,11 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     if summary.failed_sources:
         yield from ("", f"Sources that could not be read ({len(summary.failed_sources)})")
         yield from failed_lines(summary.failed_sources)
+    if summary.feed_health:
+        yield from ("", f"Feeds to look at ({len(summary.feed_health)})")
+        for feed in summary.feed_health:
+            yield f"  {one_line(feed.source)}: {one_line(feed.message)}"
+    yield from notes(summary)
     if summary.dead_letters:
         yield from ("", "Dead letters: what could not be used, kept in the table errors")
         yield from reason_lines(summary.dead_letter_reasons)
@@ -54,6 +59,18 @@ def headline(summary: Summary) -> str:
         f"already in the lake; {dead:,} dead letters; {summary.seconds:g} s"
     )
     return f"{line}; {summary.dates_refused:,} dates refused" if summary.dates_refused else line
+
+
+def notes(summary: Summary) -> Iterator[str]:
+    """What came of the failures of earlier runs, and what stood in for pages."""
+    counts = (
+        (summary.letters_done, "dead letters of earlier runs are done"),
+        (summary.entries_waiting, "failed pages wait for their next try or have had their last"),
+        (summary.texts_from_feed, "texts are the feed's own, since the page could not be had"),
+    )
+    if any(number for number, _ in counts):
+        yield ""
+    yield from (f"{number:,} {what}" for number, what in counts if number)
 
 
 def hit_lines(hit: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""SQL over the lake, by DuckDB: views passages, articles, errors and polls."""
+"""SQL over the lake, by DuckDB: views passages, articles, errors, dead_letters and polls."""
 
 import csv
 import json
@@ -25,11 +25,25 @@ select article_id, any_value(revision) as revision, any_value(url) as url,
   any_value(feed_url) as feed_url, any_value(title) as title, any_value(authors) as authors,
   any_value(lang) as lang, any_value(published_at) as published_at,
   any_value(published_from) as published_from, any_value(fetched_at) as fetched_at,
+  any_value(text_from) as text_from,
   count(*)::integer as passages,
   list_sort(list_distinct(flatten(list(coalesce(topics, []))))) as topics,
   string_agg(text || separator, '' order by position) as text,
   any_value(model) as model, any_value(date) as date
 from latest group by article_id
+"""
+
+# The dead letters that are open: the newest row of each, where that does not close it.
+DEAD_LETTERS = """
+create view dead_letters as
+with latest as (
+  select * from errors
+  qualify row_number() over (
+    partition by coalesce(letter_id, stage || key)
+    order by occurred_at desc, done_at desc nulls last
+  ) = 1
+)
+select * exclude (done_at) from latest where done_at is null
 """
 
 
@@ -40,22 +54,27 @@ def open_lake(lake: str) -> duckdb.DuckDBPyConnection:
     for table in TABLES.values():
         create_view(connection, lake, table)
     connection.execute(ARTICLES)
+    connection.execute(DEAD_LETTERS)
     return connection
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, lake: str, table: Table) -> None:
-    """Creates the view of a table over the files it has now; an empty one where it has none."""
+    """Creates the view of a table over the files it has now.
+
+    An empty table stands before them, so that the view has every column, also where
+    there are no files or only such as an older version wrote.
+    """
     files = table_files(lake, table)
-    if not files:
-        empty = table.schema.append(pa.field("date", pa.date32())).empty_table()
-        connection.register(f"no_{table.name}", empty)
-        connection.execute(f"create view {table.name} as from no_{table.name}")
-        return
-    paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
-    connection.execute(
-        f"create view {table.name} as from read_parquet([{paths}], "
-        "hive_partitioning = true, hive_types = {'date': date}, union_by_name = true)"
-    )
+    empty = table.schema.append(pa.field("date", pa.date32())).empty_table()
+    connection.register(f"no_{table.name}", empty)
+    view = f"create view {table.name} as from no_{table.name}"
+    if files:
+        paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+        view += (
+            f" union all by name from read_parquet([{paths}], "
+            "hive_partitioning = true, hive_types = {'date': date}, union_by_name = true)"
+        )
+    connection.execute(view)
 
 
 def write_result(result: Any, form: str, out: TextIO) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
+from pipelines.health import FeedHealth, feed_health
 from pipelines.query import open_lake
 from transforms.count import NAMESPACE
 
@@ -49,7 +50,11 @@ class Summary:
     dates_refused: int
     dead_letters: dict[str, int]
     dead_letter_reasons: list[dict[str, Any]]
+    texts_from_feed: int
+    letters_done: int
+    entries_waiting: int
     failed_sources: list[dict[str, Any]]
+    feed_health: list[FeedHealth]
     newest_hits: list[dict[str, Any]]
 
 
@@ -92,6 +97,10 @@ def summarise(
             if name.startswith("errors_")
         },
         dead_letter_reasons=rows(connection.execute(REASONS, [began])),
+        texts_from_feed=counters.get("texts_from_feed", 0),
+        letters_done=counters.get("letters_done", 0),
+        entries_waiting=counters.get("entries_waiting", 0),
+        feed_health=feed_health(lake, began),
         failed_sources=rows(connection.execute(FAILED_SOURCES, [began])),
         newest_hits=rows(connection.execute(NEWEST_HITS, [began, newest])),
     )

@@ -24,7 +24,13 @@ class Source:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """One article that a source names; ``location`` (URL or path) holds its page."""
+    """One article that a source names; ``location`` (URL or path) holds its page.
+
+    A page out of an archive lies at ``offset`` of the file ``archive`` instead, and
+    ``location`` is the address it was archived from. ``content`` is the feed's own full
+    text, compressed (see ``transforms.fallback``). ``tries`` counts the earlier runs that
+    could not have the page.
+    """
 
     location: str
     source: str
@@ -34,17 +40,25 @@ class Entry:
     authors: tuple[str, ...] = ()
     lang: str | None = None
     published_at: datetime | None = None
+    archive: str | None = None
+    offset: int | None = None
+    content: bytes | None = None
+    tries: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Page:
-    """The bytes behind an entry. ``url`` is None for a local file."""
+    """The bytes behind an entry. ``url`` is None for a local file.
+
+    ``text_from`` says what they are: the page, the feed's own text, or a file.
+    """
 
     entry: Entry
     url: str | None
     body: bytes
     content_type: str | None
     fetched_at: datetime
+    text_from: str = "page"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,6 +78,7 @@ class Article:
     published_from: str
     fetched_at: datetime
     text: str
+    text_from: str = "page"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,7 +122,11 @@ class ClassifiedArticle:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Poll:
-    """One attempt to read one feed; ``error`` is None when it was read."""
+    """One attempt to read one feed, and what is known of the feed after it.
+
+    ``error`` is None when it was read. The newest poll of a feed is all that the next one
+    needs to know.
+    """
 
     feed_url: str
     source: str
@@ -120,11 +139,23 @@ class Poll:
     duration_ms: int
     error: str | None
     polled_at: datetime
+    moved_to: str | None = None
+    gone: bool = False
+    failures: int = 0
+    retry_at: datetime | None = None
+    next_poll_at: datetime | None = None
+    last_full_at: datetime | None = None
+    last_new_at: datetime | None = None
+    usual_gap_s: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An input that a stage could not use, with what is needed to find or retry it."""
+    """An input that a stage could not use, with what is needed to find or retry it.
+
+    ``input`` is the source or entry as JSON. ``done_at`` is set on the row that closes a
+    letter.
+    """
 
     stage: str
     key: str
@@ -135,3 +166,9 @@ class DeadLetter:
     attempt: int
     payload_head: str | None
     occurred_at: datetime
+    letter_id: str = ""
+    tries: int = 1
+    retry_at: datetime | None = None
+    input: str | None = None
+    content: bytes | None = None
+    done_at: datetime | None = None

@@ -47,7 +47,7 @@ class Table:
 
 PASSAGES = Table(
     "passages",
-    2,
+    3,
     "One row a passage. The article's columns repeat on each of its passages, and all "
     "passages of an article stand in one file.",
     "published_at, or fetched_at where that is null",
@@ -79,6 +79,12 @@ PASSAGES = Table(
         Column("published_at", UTC_MICROS, "When the article says it appeared.", nullable=True),
         Column("published_from", pa.string(), "Where published_at is from: feed, page or none."),
         Column("fetched_at", UTC_MICROS, "When the page was fetched or the file was read."),
+        Column(
+            "text_from",
+            pa.string(),
+            "What the text is from: page, feed (the feed's own full text, where the page could "
+            "not be had) or file.",
+        ),
         Column("position", pa.int32(), "Place of the passage in the article, from 0."),
         Column("start", pa.int32(), "First character of the passage in the article's text."),
         Column("end", pa.int32(), "Character after its last. Offsets count Unicode code points."),
@@ -114,8 +120,9 @@ PASSAGES = Table(
 
 ERRORS = Table(
     "errors",
-    1,
-    "One row a dead letter: an input that a stage could not use.",
+    2,
+    "One row each time an input could not be used, and one when it was done after all: the "
+    "newest row of a letter_id says how it stands. Rows are only ever added.",
     "occurred_at",
     (
         Column("stage", pa.string(), "Stage that failed: read, fetch or extract."),
@@ -127,26 +134,76 @@ ERRORS = Table(
         Column("attempt", pa.int32(), "How many times it was tried in the run."),
         Column("payload_head", pa.string(), "First characters of what was read.", nullable=True),
         Column("occurred_at", UTC_MICROS, "When it failed."),
+        Column("letter_id", pa.string(), "Hash of the address or path: the same in every run."),
+        Column("tries", pa.int32(), "How many runs have tried it, this one included."),
+        Column(
+            "retry_at",
+            UTC_MICROS,
+            "The server asked not to be asked before (Retry-After).",
+            nullable=True,
+        ),
+        Column("input", pa.string(), "The source or entry as JSON, to retry.", nullable=True),
+        Column(
+            "content",
+            pa.binary(),
+            "The feed's own text of the article, for when its page is given up (zlib, HTML).",
+            nullable=True,
+        ),
+        Column(
+            "done_at",
+            UTC_MICROS,
+            "When the letter was found to be done; null while it is open.",
+            nullable=True,
+        ),
     ),
 )
 
 POLLS = Table(
     "polls",
-    1,
-    "One row a poll of a feed or list, whether it succeeded or not.",
+    2,
+    "One row a poll of a feed, list or archive, whether it succeeded or not. It is written "
+    "after all that the poll listed is in passages or errors. The newest row of a feed_url "
+    "says how the feed stands.",
     "polled_at",
     (
         Column("feed_url", pa.string(), "Address or path of the feed or list."),
         Column("source", pa.string(), "Name of the source."),
         Column("status", pa.int32(), "HTTP status; null for a file or no answer.", nullable=True),
-        Column("etag", pa.string(), "ETag as the server sent it.", nullable=True),
-        Column("last_modified", pa.string(), "Last-Modified as sent.", nullable=True),
+        Column(
+            "etag",
+            pa.string(),
+            "ETag of the last whole reading, as sent; null where the next must be whole too.",
+            nullable=True,
+        ),
+        Column(
+            "last_modified", pa.string(), "Last-Modified of that reading, as sent.", nullable=True
+        ),
         Column("entries", pa.int32(), "Entries in the feed, or feeds in the list."),
         Column("new_entries", pa.int32(), "Entries whose article was not in the lake."),
         Column("bytes", pa.int64(), "Size of the feed in bytes, after decompression."),
         Column("duration_ms", pa.int32(), "Milliseconds from the request to the last byte."),
         Column("error", pa.string(), "Why the feed could not be read.", nullable=True),
         Column("polled_at", UTC_MICROS, "When the poll began."),
+        Column(
+            "moved_to",
+            pa.string(),
+            "Where the feed has moved for good (301, 308) and is asked for.",
+            nullable=True,
+        ),
+        Column("gone", pa.bool_(), "Whether the server said that it is gone for good (410)."),
+        Column("failures", pa.int32(), "Polls that have failed in a row, this one included."),
+        Column("retry_at", UTC_MICROS, "Retry-After of the server, as a moment.", nullable=True),
+        Column("next_poll_at", UTC_MICROS, "When it is next due; null if never.", nullable=True),
+        Column(
+            "last_full_at", UTC_MICROS, "When it last answered with its entries.", nullable=True
+        ),
+        Column("last_new_at", UTC_MICROS, "When it last had something new.", nullable=True),
+        Column(
+            "usual_gap_s",
+            pa.float64(),
+            "Its usual seconds between two new entries, from their dates or from the polls.",
+            nullable=True,
+        ),
     ),
 )
 

@@ -18,8 +18,9 @@ from schemas.tables import stable_id
 from transforms.clean import line_or_none
 from transforms.count import count
 from transforms.dates import believable, parse_date
-from transforms.deadletter import ErrorOutput, Unusable, dead_letter
+from transforms.deadletter import ErrorOutput, Unusable, dead_letter, entry_place
 from transforms.decode import decode_text, is_binary
+from transforms.fallback import content_page
 from transforms.urls import address_id, is_web, normal_url
 
 STAGE = "extract"
@@ -127,6 +128,7 @@ def extract_article(page: Page) -> Article:
         published_from=published_from,
         fetched_at=page.fetched_at,
         text=text,
+        text_from=page.text_from,
     )
 
 
@@ -172,21 +174,35 @@ def identify_language(text: str) -> str | None:
     return str(py3langid.classify(text[:IDENTIFIED_CHARS])[0])
 
 
+def extract_or_fall_back(page: Page) -> Article:
+    """The article in a page, or in its feed's own text where the page has none."""
+    try:
+        return extract_article(page)
+    except Exception:
+        instead = content_page(page.entry, page.url) if page.text_from == "page" else None
+        if instead is None:
+            raise
+    return extract_article(instead)
+
+
 class ExtractArticle(beam.DoFn):
     """Extracts pages; see ExtractArticles."""
 
     def process(self, element: Page) -> Iterator[Article | ErrorOutput]:
         try:
-            article = extract_article(element)
+            article = extract_or_fall_back(element)
         except Exception as error:  # An extractor may fail in any way on hostile bytes.
             count(f"errors_{STAGE}")
             entry = element.entry
-            letter = dead_letter(STAGE, entry.location, entry.source, error, element.body)
+            letter = dead_letter(
+                STAGE, entry_place(entry), entry.source, error, element.body, given=entry
+            )
             yield TaggedOutput("errors", letter)
             return
         dates = (element.entry.published_at, article.published_at)
         count("dates_refused", int(dates[0] is not None and dates[0] != dates[1]))
         count("dates_missing", int(dates[1] is None))
+        count("texts_from_feed", int(article.text_from == "feed"))
         yield article
 
 

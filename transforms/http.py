@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import socket
 import threading
-import time
 from collections.abc import Generator
 from datetime import UTC, datetime
 
@@ -28,7 +27,7 @@ from transforms.exchange import (
 )
 from transforms.guard import Guard
 from transforms.hosts import Hosts
-from transforms.lanes import Turn
+from transforms.lanes import Turn, wait_through
 from transforms.network import Resolver
 from transforms.retry import backoff
 from transforms.robots import ROBOTS_BYTES, UNREAD, Robots, parse_robots
@@ -91,14 +90,7 @@ class HttpClient:
         Waits for the turns of hosts. Raises Unusable for anything but a whole 2xx answer or
         a 304 that was asked for.
         """
-        steps = self.ask(url, etag, last_modified, robots)
-        while True:
-            try:
-                turn = next(steps)
-            except StopIteration as stop:
-                answer: Response = stop.value
-                return answer
-            time.sleep(turn.wait)
+        return wait_through(self.ask(url, etag, last_modified, robots))
 
     def ask(
         self,

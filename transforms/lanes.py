@@ -7,8 +7,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
+Result = TypeVar("Result")
 Outputs = Iterable[Any]
 Steps = Generator["Turn", None, Outputs]
 
@@ -19,6 +20,17 @@ class Turn:
 
     lane: Hashable
     wait: float = 0.0
+
+
+def wait_through(steps: Generator[Turn, None, Result]) -> Result:
+    """The result of work in steps, done on this thread, which waits for each turn."""
+    while True:
+        try:
+            turn = next(steps)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+        time.sleep(turn.wait)
 
 
 @dataclasses.dataclass(slots=True, eq=False)

@@ -1,83 +1,33 @@
 """Reads sources: folders and globs into files, feeds and lists into entries."""
 
 import dataclasses
-import glob
-import os
 import time
-from datetime import UTC, datetime
 
 import apache_beam as beam
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import TaggedOutput
 
 from schemas.records import DeadLetter, Entry, Poll, Source
-from transforms.clean import one_line
 from transforms.count import count
-from transforms.deadletter import Unusable, dead_letter
+from transforms.deadletter import Unusable, dead_letter, letter_id, letter_input
 from transforms.decode import gunzip
-from transforms.http import HttpPolicy, Response, lane_of, open_client
-from transforms.lake import is_remote
+from transforms.files import (
+    expand_source,
+    is_utf8,
+    open_raw,
+    read_file,
+    read_head,
+    web_archives,
+)
+from transforms.http import HttpPolicy, lane_of, open_client
 from transforms.ledger import Ledger, open_ledger
+from transforms.poll import PollPolicy, may_be_conditional, refusal
 from transforms.pool import ConcurrentDoFn
-from transforms.sources import KINDS, POLLED, Document, Item, detect_kind
+from transforms.reading import Reading, make_poll
+from transforms.sources import KINDS, Document, Hints, Item, detect_kind
+from transforms.sources.archives import HEAD_BYTES, archive_items, is_archive
 from transforms.urls import is_web
 
 STAGE = "read"
-
-
-def expand_source(source: Source) -> list[Source]:
-    """The files that a folder or glob stands for, sorted; any other source as it is.
-
-    Hidden files and folders are passed over. Raises Unusable where nothing is there.
-    """
-    location = source.location
-    if is_web(location) or os.path.isfile(location):
-        return [source]
-    is_folder = os.path.isdir(location)
-    pattern = os.path.join(glob.escape(location), "**") if is_folder else location
-    paths = [path for path in match_files(pattern) if not is_hidden(path, location)]
-    if not paths:
-        raise Unusable("NotFound", "no such file" if not is_folder else "the folder is empty")
-    # The name of a folder or glob says less than the name of the file.
-    return [dataclasses.replace(source, location=path) for path in paths]
-
-
-def match_files(pattern: str) -> list[str]:
-    """The files that match a glob on any filesystem Beam knows, sorted."""
-    if not is_remote(pattern):
-        # Beam's own matching of local files finds nothing for a bare "*.txt".
-        return sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
-    try:
-        return sorted(file.path for file in FileSystems.match([pattern])[0].metadata_list)
-    except (BeamIOError, ValueError) as error:
-        raise Unusable("NotFound", f"cannot be listed: {error}", retryable=True) from error
-
-
-def is_hidden(path: str, root: str) -> bool:
-    """Whether a file, or a folder between it and ``root``, has a name that starts with a dot."""
-    inside = path[len(root) :] if path.startswith(root) else os.path.basename(path)
-    return any(part.startswith(".") for part in inside.replace("\\", "/").split("/"))
-
-
-def is_utf8(text: str) -> bool:
-    """Whether a text can be stored: it holds no lone surrogate, as a file's name may."""
-    return text == text.encode("utf-8", "ignore").decode()
-
-
-def read_file(path: str, max_bytes: int) -> bytes:
-    """The content of a file on any filesystem Beam knows, decompressed by its suffix.
-
-    Raises Unusable where it cannot be read or is over ``max_bytes``.
-    """
-    try:
-        with FileSystems.open(path) as file:
-            content = file.read(max_bytes + 1)
-    except (OSError, BeamIOError, EOFError, ValueError) as error:
-        raise Unusable(type(error).__name__, f"cannot be read: {error}", retryable=True) from error
-    if len(content) > max_bytes:
-        raise Unusable("TooLarge", f"file is over {max_bytes:,} bytes")
-    return content
 
 
 def read_document(document: Document, kind: str) -> list[Item]:
@@ -90,50 +40,16 @@ def read_document(document: Document, kind: str) -> list[Item]:
         raise Unusable(type(error).__name__, f"cannot be read as {kind}: {error}") from error
 
 
-class _Reading:
-    """What is known so far of one reading of a source, also where it fails half way."""
-
-    def __init__(self, source: Source):
-        self.source = source
-        self.kind = source.kind
-        self.began = datetime.now(UTC)
-        self.start = time.monotonic()
-        self.seconds = 0.0
-        self.answer: Response | None = None
-        self.body = b""
-        self.items: list[Item] = []
-        self.failure: Unusable | None = None
-
-
-def make_poll(reading: _Reading, ledger: Ledger) -> Poll:
-    """The record of a feed's reading, whether it succeeded or not."""
-    entries = [item for item in reading.items if isinstance(item, Entry)]
-    listed = [item for item in reading.items if isinstance(item, Source)]
-    answer, failure, source = reading.answer, reading.failure, reading.source
-    return Poll(
-        feed_url=source.location,
-        source=entries[0].source if entries else source.name or source.location,
-        status=answer.status if answer else failure.status if failure else None,
-        etag=answer.headers.get("etag") if answer else None,
-        last_modified=answer.headers.get("last-modified") if answer else None,
-        entries=len(entries) + len(listed),
-        new_entries=sum(not ledger.knows_address(entry.location) for entry in entries),
-        bytes=len(reading.body),
-        duration_ms=round(reading.seconds * 1000),
-        error=one_line(str(failure)) if failure else None,
-        polled_at=reading.began,
-    )
-
-
 class ReadSource(ConcurrentDoFn):
     """Opens each source and reads what it lists; see ReadSources."""
 
     _ledger: Ledger
 
-    def __init__(self, http: HttpPolicy, threads: int, lake: str, nested: bool):
+    def __init__(self, http: HttpPolicy, threads: int, lake: str, polls: PollPolicy, nested: bool):
         super().__init__(threads)
         self._http = http
         self._lake = lake
+        self._polls = polls
         self._nested = nested
 
     def setup(self) -> None:
@@ -146,38 +62,99 @@ class ReadSource(ConcurrentDoFn):
         return open_client(self._http).hosts.pause(lane)
 
     def work(self, element: Source) -> list:
-        reading = _Reading(element)
+        reading = Reading(element, self._ledger.feeds.last(element.location))
+        reason = None if self._polls.force else refusal(reading.feed, reading.began)
+        if reason is not None:
+            return [TaggedOutput("skipped", f"{element.location}: {reason}")]
         try:
             self._read(reading)
         except Unusable as error:
             reading.failure = error
-        outputs = [self._tag(item) for item in reading.items]
-        if reading.failure is not None:
-            letter = dead_letter(
-                STAGE, element.location, element.name, reading.failure, reading.body
-            )
-            outputs.append(TaggedOutput("errors", letter))
-        # An address that gave nothing may have been a feed: the failure is on record as a poll.
-        unknown = reading.kind is None and is_web(element.location)
-        if reading.kind in POLLED or unknown:
-            outputs.append(TaggedOutput("polls", make_poll(reading, self._ledger)))
+        outputs = [self._tag(item) for item in reading.items if not isinstance(item, Hints)]
+        outputs += self._waiting(reading)
+        outputs += self._letters(reading)
+        if reading.is_polled:
+            poll = make_poll(reading, self._ledger, self._polls)
+            outputs.append(TaggedOutput("polls", poll))
         return outputs
 
-    def _read(self, reading: "_Reading") -> None:
-        location, limit = reading.source.location, self._http.max_bytes
-        try:
-            if is_web(location):
-                reading.answer = open_client(self._http).get(location)
-                reading.body = reading.answer.body
-            else:
-                reading.body = read_file(location, limit)
-        finally:
+    def _read(self, reading: Reading) -> None:
+        location = reading.source.location
+        if is_web(location):
+            self._ask(reading)
+            if reading.is_unchanged:
+                return
+        elif reading.kind == "warc" or is_archive(read_head(location)):
+            self._read_archive(reading)
+            return
+        else:
+            reading.body = read_file(location, self._http.max_bytes)
             reading.seconds = time.monotonic() - reading.start
-        reading.body = gunzip(reading.body, limit)
-        content_type = reading.answer.content_type if reading.answer else None
-        document = Document(reading.source, location, reading.body, content_type)
+        if is_archive(reading.body[:HEAD_BYTES]):
+            web_archives.keep(location, reading.body)
+        else:
+            reading.body = gunzip(reading.body, self._http.max_bytes)
+        reading.size = len(reading.body)
+        answer = reading.answer
+        document = Document(
+            reading.source,
+            location,
+            reading.body,
+            answer.content_type if answer else None,
+            answer.url if answer else None,
+        )
         reading.kind = reading.kind or detect_kind(document)
         reading.items = read_document(document, reading.kind)
+
+    def _ask(self, reading: Reading) -> None:
+        """Asks the server, conditionally where that can be trusted."""
+        feed, policy = reading.feed, self._polls
+        etag = last_modified = None
+        if feed is not None and may_be_conditional(feed, reading.began, policy):
+            etag, last_modified = feed.etag, feed.last_modified
+        url = (feed and feed.moved_to) or reading.source.location
+        try:
+            reading.answer = open_client(self._http).get(url, etag, last_modified)
+            reading.body = reading.answer.body
+        finally:
+            reading.seconds = time.monotonic() - reading.start
+
+    def _read_archive(self, reading: Reading) -> None:
+        """Reads an archive as a stream: it may be larger than memory."""
+        reading.kind = "warc"
+        document = Document(reading.source, reading.source.location, b"")
+        with open_raw(document.location) as stream:
+            for item in archive_items(stream, document):
+                reading.items.append(item)
+            reading.size = stream.seek(0, 2) or stream.tell()
+        reading.seconds = time.monotonic() - reading.start
+
+    def _waiting(self, reading: Reading) -> list[Entry]:
+        """The feed's entries that failed in earlier runs and that it did not list now.
+
+        Whatever it answered: a feed that has not changed does not name them again.
+        """
+        letters = self._ledger.letters.of_feed(reading.source.location)
+        listed = {letter_id(entry) for entry in reading.entries} if letters else set()
+        waiting = [
+            letter_input(letter)
+            for letter in letters
+            if letter.retryable and letter.letter_id not in listed
+        ]
+        return [entry for entry in waiting if isinstance(entry, Entry)]
+
+    def _letters(self, reading: Reading) -> list[TaggedOutput]:
+        """The source's dead letter where it failed; the open one of an earlier run."""
+        source, failure = reading.source, reading.failure
+        earlier = self._ledger.letters.get(letter_id(source))
+        outputs = [] if earlier is None else [TaggedOutput("tried", earlier)]
+        if failure is not None:
+            letter = dead_letter(
+                STAGE, source.location, source.name, failure, reading.body, given=source
+            )
+            tries = letter.tries + (earlier.tries if earlier else 0)
+            outputs.append(TaggedOutput("errors", dataclasses.replace(letter, tries=tries)))
+        return outputs
 
     def _tag(self, item: Item) -> Entry | TaggedOutput:
         if isinstance(item, DeadLetter):
@@ -187,6 +164,7 @@ class ReadSource(ConcurrentDoFn):
                 return TaggedOutput("listed", item)
             error = Unusable("TooDeep", "a list inside a list inside a list is not followed")
             return TaggedOutput("errors", dead_letter(STAGE, item.location, item.name, error))
+        assert isinstance(item, Entry)
         return item
 
     def tally(self, output: Entry | TaggedOutput) -> None:
@@ -195,8 +173,11 @@ class ReadSource(ConcurrentDoFn):
         elif output.tag == "polls":
             count("feeds")
             count("feeds_failed", int(output.value.error is not None))
+            count("feeds_unchanged", int(output.value.status == 304))
         elif output.tag == "errors":
             count(f"errors_{output.value.stage}")
+        elif output.tag == "skipped":
+            count("feeds_skipped")
 
 
 class ExpandSource(beam.DoFn):
@@ -218,32 +199,45 @@ class ExpandSource(beam.DoFn):
     @staticmethod
     def _error(source: Source, error: Unusable) -> TaggedOutput:
         count(f"errors_{STAGE}")
-        return TaggedOutput("errors", dead_letter(STAGE, source.location, source.name, error))
+        given = source if is_utf8(source.location) else None
+        letter = dead_letter(STAGE, source.location, source.name, error, given=given)
+        return TaggedOutput("errors", letter)
 
 
 class ReadSources(beam.PTransform):
-    """Sources to entries, with outputs entries, listed, polls and errors.
+    """Sources to entries, with outputs entries, listed, polls, tried and errors.
 
     ``listed`` holds the feeds that lists among the sources name, to be read by a second
-    ReadSources with ``nested`` true.
+    ReadSources with ``nested`` true; ``tried`` the dead letters of earlier runs whose
+    source was read again.
     """
 
-    def __init__(self, http: HttpPolicy, threads: int, lake: str, nested: bool = False):
+    def __init__(
+        self,
+        http: HttpPolicy,
+        threads: int,
+        lake: str,
+        polls: PollPolicy | None = None,
+        nested: bool = False,
+    ):
         super().__init__()
-        self._read = ReadSource(http, threads, lake, nested)
+        self._read = ReadSource(http, threads, lake, polls or PollPolicy(), nested)
 
     def expand(self, pcoll):
         expand = beam.ParDo(ExpandSource()).with_output_types(Source, errors=DeadLetter)
         read = beam.ParDo(self._read).with_output_types(
-            Entry, listed=Source, polls=Poll, errors=DeadLetter
+            Entry, listed=Source, polls=Poll, errors=DeadLetter, tried=DeadLetter, skipped=str
         )
         expanded = pcoll | "Expand" >> expand.with_outputs("errors", main="sources")
         spread = expanded.sources | "Spread" >> beam.Reshuffle()
-        listed = spread | "Read" >> read.with_outputs("listed", "polls", "errors", main="entries")
-        errors = (expanded.errors, listed.errors) | "Errors" >> beam.Flatten()
+        found = spread | "Read" >> read.with_outputs(
+            "listed", "polls", "errors", "tried", "skipped", main="entries"
+        )
+        errors = (expanded.errors, found.errors) | "Errors" >> beam.Flatten()
         return {
-            "entries": listed.entries,
-            "listed": listed.listed,
-            "polls": listed.polls,
+            "entries": found.entries,
+            "listed": found.listed,
+            "polls": found.polls,
+            "tried": found.tried,
             "errors": errors,
         }

@@ -34,5 +34,8 @@ def normal_url(url: str) -> str:
 
 
 def address_id(url: str) -> str:
-    """The id of an address: the article_id of an article whose canonical URL it is."""
-    return stable_id("url", normal_url(url))
+    """The id of an address: the article_id of an article whose canonical URL it is.
+
+    The same for http and https, which sites serve the same pages under.
+    """
+    return stable_id("url", "https://" + normal_url(url).partition("://")[2])

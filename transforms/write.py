@@ -69,6 +69,23 @@ class WritePassages(beam.PTransform):
         return pcoll | beam.ParDo(WriteClassified(self._lake))
 
 
+class After(beam.PTransform):
+    """Passes elements on once others are done: when all that writes them has finished.
+
+    It is what makes a poll the commit of all it listed: a run that is killed before has
+    not polled, and the next one reads the feed again.
+    """
+
+    def __init__(self, *others: beam.PCollection):
+        super().__init__()
+        self._others = [beam.pvalue.AsIter(other) for other in others]
+
+    def expand(self, pcoll):
+        return pcoll | beam.Map(lambda element, *_: element, *self._others).with_output_types(
+            pcoll.element_type
+        )
+
+
 class WriteEvent(beam.DoFn):
     """Writes polls or dead letters, one file a bundle and date."""
 

@@ -8,8 +8,10 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.dataset
 import pytest
@@ -37,18 +39,28 @@ class Reply:
 
 
 class Newsroom:
-    """A web site whose pages are a dict, and the list of the paths asked for."""
+    """A web site whose pages are a dict, and the list of the paths asked for.
+
+    A reply may be a function of the request's headers. ``fault``, where it is set, may
+    give another answer than that of the dict.
+    """
 
     def __init__(self):
-        self.replies: dict[str, Reply] = {}
+        self.replies: dict[str, Reply | Callable[[Message], Reply]] = {}
         self.requests: list[str] = []
+        self.headers: list[Message] = []
+        self.fault: Callable[[str], Reply | None] = lambda path: None
         self.arrived, self.released = threading.Event(), threading.Event()
         newsroom = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 newsroom.requests.append(self.path)
-                reply = newsroom.replies.get(self.path.partition("?")[0], Reply(status=404))
+                newsroom.headers.append(self.headers)
+                path = self.path.partition("?")[0]
+                reply = newsroom.replies.get(path, Reply(status=404))
+                reply = reply(self.headers) if callable(reply) else reply
+                reply = newsroom.fault(path) or reply
                 if reply.held:
                     newsroom.arrived.set()
                     newsroom.released.wait()
@@ -75,6 +87,11 @@ class Newsroom:
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self._server.server_port}{path}"
+
+    def asked(self, path: str) -> list[Message]:
+        """The headers of the requests for a path."""
+        found = zip(self.requests, self.headers, strict=True)
+        return [headers for asked, headers in found if asked == path]
 
     def close(self) -> None:
         self.released.set()
@@ -245,6 +262,36 @@ def newsroom() -> Iterator[Newsroom]:
     fill(newsroom)
     yield newsroom
     newsroom.close()
+
+
+@pytest.fixture
+def empty_newsroom() -> Iterator[Newsroom]:
+    """A newsroom without anything, to be filled by the test."""
+    newsroom = Newsroom()
+    yield newsroom
+    newsroom.close()
+
+
+@pytest.fixture(scope="session")
+def site() -> SimpleNamespace:
+    """What a test fills a newsroom with."""
+    return SimpleNamespace(Reply=Reply, page=story_page, rss=rss, item=rss_item, text=story)
+
+
+@pytest.fixture
+def run(empty_newsroom, wirewatch, tmp_path) -> Callable[..., Outcome]:
+    """Runs a command on the lake of the test; keyword arguments are the polls section."""
+
+    def command(*words: object, **polls: object) -> Outcome:
+        fetch = {"total_timeout": 2, "connect_timeout": 1, "attempts": 1, "max_bytes": 200_000}
+        config = tmp_path / "monitor.yaml"
+        polls = {"retry_after": 0, **polls}
+        config.write_text(json.dumps({"fetch": fetch, "polls": polls}))
+        outcome = wirewatch(*words, "--config", config, "--lake", tmp_path / "lake")
+        assert outcome.code == 0, outcome.err
+        return outcome
+
+    return command
 
 
 @pytest.fixture

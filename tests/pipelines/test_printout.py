@@ -14,8 +14,10 @@ def printed():
 
     def lines(**given):
         zero = {"sources", "feeds", "entries", "articles", "articles_known", "passages"}
-        zero |= {"passages_unsupported", "passages_hit", "dates_refused"}
+        zero |= {"passages_unsupported", "passages_hit", "dates_refused", "texts_from_feed"}
+        zero |= {"letters_done", "entries_waiting"}
         lists = {"failed_sources": [], "newest_hits": [], "dead_letter_reasons": []}
+        lists |= {"feed_health": []}
         nothing = dict.fromkeys(zero, 0) | lists | {"hits": {}, "dead_letters": {}}
         return "\n".join(
             summary_lines(Summary(**{**nothing, "lake": "a b", "seconds": 1, **given}))

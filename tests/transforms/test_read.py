@@ -8,7 +8,8 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from schemas.records import Source
 from transforms.deadletter import Unusable
-from transforms.read import ReadSources, expand_source
+from transforms.files import expand_source
+from transforms.read import ReadSources
 
 
 @pytest.mark.parametrize("name", ["plain", "in [brackets]", "star *", "what?"])

@@ -83,8 +83,7 @@ def test_events_are_written_by_the_date_they_happened_on(pipeline, tmp_path, tab
 
 
 def test_a_files_name_depends_on_the_ids_and_not_on_their_order(tmp_path):
-    row = {**dict.fromkeys(ERRORS.schema.names, "x"), "retryable": True, "attempt": 1}
-    row["occurred_at"] = DAY
+    row = dataclasses.asdict(LETTER)
     paths = [
         put_rows(str(tmp_path), ERRORS, DAY.date(), ids, [row])
         for ids in (["a", "b"], ["b", "a"], ["a", "c"])
