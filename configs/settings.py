@@ -57,6 +57,14 @@ class FetchSettings(Strict):
     max_bytes: int = pydantic.Field(20_000_000, gt=0)
 
 
+class ExtractSettings(Strict):
+    """Limits of reading one page: seconds, bytes of memory; and how many at once."""
+
+    timeout: float = pydantic.Field(20.0, gt=0, le=3600)
+    max_memory: int = pydantic.Field(1_000_000_000, ge=300_000_000)
+    processes: int | None = pydantic.Field(None, ge=1, le=256)
+
+
 class PassageSettings(Strict):
     """Lengths of passages in characters: shorter ones are joined, longer ones cut."""
 
@@ -93,6 +101,7 @@ class Settings(Strict):
     lake: str = "lake"
     model: str | None = None
     fetch: FetchSettings = pydantic.Field(default_factory=FetchSettings)
+    extract: ExtractSettings = pydantic.Field(default_factory=ExtractSettings)
     passages: PassageSettings = pydantic.Field(default_factory=PassageSettings)
     topics: tuple[str, ...] | None = pydantic.Field(None, min_length=1)
     sources: tuple[SourceSettings, ...] = ()

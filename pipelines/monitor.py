@@ -17,6 +17,7 @@ from transforms.drop import DropKnownArticles, DropKnownEntries
 from transforms.extract import ExtractArticles
 from transforms.fetch import FetchPages
 from transforms.http import HttpPolicy
+from transforms.processes import ExtractPolicy
 from transforms.read import ReadSources
 from transforms.split import SplitPassages
 from transforms.write import WriteEvents, WritePassages
@@ -30,6 +31,7 @@ class MonitorPlan:
     lake: str
     http: HttpPolicy
     threads: int
+    extract: ExtractPolicy
     min_chars: int
     max_chars: int
     topics: TopicPolicy
@@ -46,7 +48,7 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
 
     new_entries = entries | "DropKnownEntries" >> DropKnownEntries(plan.lake)
     fetched = new_entries | "FetchPages" >> FetchPages(plan.http, plan.threads)
-    extracted = fetched.pages | "ExtractArticles" >> ExtractArticles()
+    extracted = fetched.pages | "ExtractArticles" >> ExtractArticles(plan.extract)
     new_articles = extracted.articles | "DropKnownArticles" >> DropKnownArticles(plan.lake)
     split = new_articles | "SplitPassages" >> SplitPassages(
         plan.min_chars, plan.max_chars, plan.topics.model_dir

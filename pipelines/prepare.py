@@ -9,6 +9,7 @@ from pathlib import Path
 from apache_beam.io.filesystems import FileSystems
 
 from configs.settings import (
+    ExtractSettings,
     FetchSettings,
     Settings,
     Topic,
@@ -25,6 +26,7 @@ from schemas.records import Source
 from transforms.classify import TopicPolicy
 from transforms.http import HttpPolicy
 from transforms.lake import is_remote
+from transforms.processes import ExtractPolicy
 from transforms.sources import KINDS
 from transforms.urls import is_web
 
@@ -46,6 +48,7 @@ def make_plan(flags: RunFlags) -> MonitorPlan:
         lake=lake,
         http=http_policy(settings.fetch),
         threads=settings.fetch.threads,
+        extract=extract_policy(settings.extract),
         min_chars=settings.passages.min_chars,
         max_chars=settings.passages.max_chars,
         topics=policy,
@@ -61,6 +64,12 @@ def http_policy(fetch: FetchSettings) -> HttpPolicy:
         attempts=fetch.attempts,
         max_bytes=fetch.max_bytes,
     )
+
+
+def extract_policy(extract: ExtractSettings) -> ExtractPolicy:
+    """The limits of reading a page that the settings state."""
+    processes = extract.processes or ExtractPolicy.processes
+    return ExtractPolicy(extract.timeout, extract.max_memory, processes)
 
 
 def command_sources(locations: tuple[str, ...]) -> tuple[Source, ...]:

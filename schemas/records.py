@@ -34,6 +34,7 @@ class Entry:
     authors: tuple[str, ...] = ()
     lang: str | None = None
     published_at: datetime | None = None
+    published_offset_minutes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,6 +65,10 @@ class Article:
     published_from: str
     fetched_at: datetime
     text: str
+    publisher: str | None = None
+    section: str | None = None
+    published_offset_minutes: int | None = None
+    modified_at: datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from urllib.parse import urljoin
 
-from courlan import normalize_url
+from courlan import extract_domain, normalize_url
 
 from schemas.tables import stable_id
 
@@ -36,3 +36,24 @@ def normal_url(url: str) -> str:
 def address_id(url: str) -> str:
     """The id of an address: the article_id of an article whose canonical URL it is."""
     return stable_id("url", normal_url(url))
+
+
+def canonical_url(fetched: str | None, claimed: object) -> str | None:
+    """The address that identifies an article: the one it claims, where that can be believed.
+
+    A fetched page may name another address only on its own site, and not the front page,
+    lest one page pass for another or for all.
+    """
+    claim = normal_url(claimed) if isinstance(claimed, str) and is_web(claimed) else None
+    if fetched is None:
+        return claim
+    own = normal_url(fetched)
+    if claim is None or site(claim) != site(own):
+        return own
+    is_front = claim.split("://", 1)[1].partition("/")[2].strip("/") == ""
+    return own if is_front else claim
+
+
+def site(url: str) -> str:
+    """The registered domain of a URL, or its host and port where it has none."""
+    return extract_domain(url) or url.split("://", 1)[1].partition("/")[0]
