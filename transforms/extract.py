@@ -3,8 +3,9 @@
 import re
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
+from typing import Any
 
 import apache_beam as beam
 import frontmatter
@@ -161,19 +162,42 @@ class ExtractArticle(ConcurrentDoFn):
     def __init__(self, policy: ExtractPolicy):
         super().__init__(policy.processes)
         self._policy = policy
+        self._room: threading.Semaphore | None = None
         # What the threads have to count, which only the bundle's own thread may do.
         self._noted: deque[str] = deque()
 
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        # Pages are large: no more of them wait for a process than are being read.
+        self._room = threading.Semaphore(2 * self._policy.processes)
+
+    def process(
+        self,
+        element: Page,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+    ) -> Iterator[Any]:
+        assert self._room is not None, "a bundle has begun"
+        self._room.acquire()
+        yield from super().process(element, timestamp, window)
+
     def work(self, element: Page) -> list:
+        assert self._room is not None, "a bundle has begun"
+        try:
+            return [self._extract(element)]
+        finally:
+            self._room.release()
+
+    def _extract(self, element: Page) -> Article | ErrorOutput:
         try:
             article = extract_article(element, self._policy)
         except Exception as error:  # A parser may fail in any way on hostile bytes.
             entry = element.entry
             letter = dead_letter(STAGE, entry.location, entry.source, error, element.body)
-            return [TaggedOutput("errors", letter)]
+            return TaggedOutput("errors", letter)
         if element.entry.published_at not in (None, article.published_at):
             self._noted.append("dates_refused")
-        return [article]
+        return article
 
     def tally(self, output: Article | ErrorOutput) -> None:
         while self._noted:
