@@ -6,7 +6,7 @@ import apache_beam as beam
 
 from schemas.records import Article, Entry
 from transforms.count import count
-from transforms.ledger import Ledger, open_ledger
+from transforms.ledger import Ledger, open_ledger, site_text
 from transforms.urls import address_id, is_web
 
 
@@ -93,8 +93,9 @@ class DropKnownArticle(beam.DoFn):
     """Passes on the articles whose text is not in the lake, one an address in a bundle.
 
     Two addresses that redirect to one page are one article, even where its text has
-    changed between the requests. What an earlier bundle of this process wrote is in the
-    ledger by then; what a failed bundle did not write is not, so that a retry writes it.
+    changed between the requests. One text under several addresses of a site is one article
+    too; on another site it is another. What an earlier bundle of this process wrote is in
+    the ledger by then; what a failed bundle did not write is not, so that a retry writes it.
     """
 
     _ledger: Ledger
@@ -113,6 +114,12 @@ class DropKnownArticle(beam.DoFn):
         if element.article_id in self._in_bundle or self._ledger.knows_content(element):
             count("articles_known")
             return
+        on_site = site_text(element.canonical_url, element.revision)
+        if on_site is not None:
+            if on_site in self._in_bundle or self._ledger.knows_on_site(element):
+                count("articles_repeated")
+                return
+            self._in_bundle.add(on_site)
         self._in_bundle.add(element.article_id)
         count("articles")
         yield element
