@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from configs.settings import UserError
+from transforms.clean import one_line
 
 INTERRUPTED = 130
 # A progress bar hides the cursor while it is shown (ECMA-48, DECTCEM).
@@ -50,7 +51,8 @@ def run(arguments: list[str]) -> int:
 def query(arguments: list[str]) -> int:
     """``wirewatch query``: prints the result of SQL over the lake."""
     parser = argparse.ArgumentParser(prog="wirewatch query", allow_abbrev=False)
-    parser.add_argument("sql", metavar="SQL", help="views: passages, articles, errors, polls")
+    views = "views: passages, articles, errors, polls, health"
+    parser.add_argument("sql", metavar="SQL", help=views)
     parser.add_argument("--lake", default="lake", help="default: lake")
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
     flags = parser.parse_args(arguments)
@@ -96,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[words[0]](words[1:])
     except UserError as error:
-        print(f"wirewatch: {error}", file=sys.stderr)
+        # A message may quote what a page said.
+        print(f"wirewatch: {one_line(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader of our output, such as head, has gone: that is no error.

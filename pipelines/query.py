@@ -1,4 +1,4 @@
-"""SQL over the lake, by DuckDB: views passages, articles, errors and polls."""
+"""SQL over the lake, by DuckDB: views passages, articles, health and the tables of events."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from schemas.tables import TABLES, Table
-from transforms.clean import one_line
+from transforms.clean import escaped_json, one_line, spreadsheet_text
 from transforms.lake import table_files
 
 # One row an article: its latest revision, its text put together from its passages.
@@ -33,6 +33,30 @@ select article_id, any_value(revision) as revision, any_value(url) as url,
 from latest group by article_id
 """
 
+# One row a source and day of fetching: how many of its pages gave a text, and how long the
+# texts were, beside the same of all its earlier days.
+HEALTH = """
+create view health as
+with pages as (
+  select source, fetched_at::date as date, max("end") as chars
+  from passages group by source, article_id, revision, fetched_at::date
+  union all
+  select source, occurred_at::date, null from errors
+  where stage = 'extract' and source is not null
+), days as (
+  select source, date, count(*)::integer as pages,
+    round(count(chars) / count(*), 3) as text_share,
+    median(chars)::integer as median_chars
+  from pages group by source, date
+)
+select days.*, count(earlier.source)::integer as earlier_pages,
+  round(count(earlier.chars) / nullif(count(earlier.source), 0), 3) as earlier_text_share,
+  median(earlier.chars)::integer as earlier_median_chars
+from days left join pages as earlier
+  on earlier.source = days.source and earlier.date < days.date
+group by all
+"""
+
 
 def open_lake(lake: str) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB with the lake's views, in UTC."""
@@ -41,41 +65,44 @@ def open_lake(lake: str) -> duckdb.DuckDBPyConnection:
     for table in TABLES.values():
         create_view(connection, lake, table)
     connection.execute(ARTICLES)
+    connection.execute(HEALTH)
     return connection
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, lake: str, table: Table) -> None:
-    """Creates the view of a table over the files it has now; an empty one where it has none."""
+    """Creates the view of a table over the files it has now; an empty one where it has none.
+
+    A column that is younger than a file is null there.
+    """
+    empty = table.schema.append(pa.field("date", pa.date32())).empty_table()
+    connection.register(f"no_{table.name}", empty)
+    query = f"from no_{table.name}"
     files = table_files(lake, table)
-    if not files:
-        empty = table.schema.append(pa.field("date", pa.date32())).empty_table()
-        connection.register(f"no_{table.name}", empty)
-        connection.execute(f"create view {table.name} as from no_{table.name}")
-        return
-    paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
-    connection.execute(
-        f"create view {table.name} as from read_parquet([{paths}], "
-        "hive_partitioning = true, hive_types = {'date': date}, union_by_name = true)"
-    )
+    if files:
+        paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+        query += (
+            f" union all by name from read_parquet([{paths}], "
+            "hive_partitioning = true, hive_types = {'date': date}, union_by_name = true)"
+        )
+    connection.execute(f"create view {table.name} as {query}")
 
 
 def write_result(result: Any, form: str, out: TextIO) -> None:
-    """Writes a query's result as a table, as CSV (RFC 4180) or as JSON (a list of objects)."""
+    """Writes a query's result as a table, as CSV (RFC 4180) or as JSON (a list of objects).
+
+    What acts on a terminal is left out of a table and of CSV and is an escape in JSON; in CSV
+    a text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     names = [column[0] for column in result.description or []]
     rows = result.fetchall() if names else []
     if form == "json":
-        json.dump(
-            [dict(zip(names, row, strict=True)) for row in rows],
-            out,
-            default=plain,
-            ensure_ascii=False,
-            indent=2,
-        )
-        out.write("\n")
+        objects = [dict(zip(names, row, strict=True)) for row in rows]
+        text = json.dumps(objects, default=plain, ensure_ascii=False, indent=2)
+        out.write(escaped_json(text) + "\n")
     elif form == "csv":
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([csv_cell(value) for value in row] for row in rows)
+        writer.writerow(map(spreadsheet_text, names))
+        writer.writerows([spreadsheet_cell(value) for value in row] for row in rows)
     else:
         write_table(names, rows, out)
 
@@ -83,6 +110,12 @@ def write_result(result: Any, form: str, out: TextIO) -> None:
 def plain(value: Any) -> Any:
     """A value JSON has no form for, as ISO 8601 or as text."""
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """A value for a cell of a CSV file, which a spreadsheet shows and does not run."""
+    cell = csv_cell(value)
+    return spreadsheet_text(cell) if isinstance(cell, str) else cell
 
 
 def csv_cell(value: Any) -> Any:

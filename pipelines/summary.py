@@ -30,6 +30,15 @@ select coalesce(source, key) as source, key, message from errors
 where stage = 'read' and occurred_at >= ? and not regexp_matches(key, '#\d+$')
 order by source, key
 """
+# Half as many pages with a text, or half as long texts, on enough pages to tell.
+DRIFTED_SOURCES = """
+select source, pages, text_share, earlier_text_share, median_chars, earlier_median_chars
+from health
+where date = ?::date and pages >= 5 and earlier_pages >= 10
+  and (text_share < earlier_text_share / 2
+    or coalesce(median_chars, 0) < earlier_median_chars / 2)
+order by source
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +59,8 @@ class Summary:
     dead_letters: dict[str, int]
     failed_sources: list[dict[str, Any]]
     newest_hits: list[dict[str, Any]]
+    articles_repeated: int = 0
+    drifted_sources: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
 def read_counters(result: PipelineResult) -> dict[str, int]:
@@ -91,6 +102,8 @@ def summarise(
         },
         failed_sources=rows(connection.execute(FAILED_SOURCES, [began])),
         newest_hits=rows(connection.execute(NEWEST_HITS, [began, newest])),
+        articles_repeated=counters.get("articles_repeated", 0),
+        drifted_sources=rows(connection.execute(DRIFTED_SOURCES, [began])),
     )
 
 
@@ -124,10 +137,24 @@ def summary_lines(summary: Summary) -> list[str]:
         lines += [
             f"  {one_line(f['source'])}: {one_line(f['message'])}" for f in summary.failed_sources
         ]
+    if summary.articles_repeated:
+        lines += ["", f"Same text again on one site: {summary.articles_repeated:,}"]
+    if summary.drifted_sources:
+        lines += ["", "Sources whose pages give half of what they did"]
+        lines += map(drift_line, summary.drifted_sources)
     if dead:
         lines += ["", "Dead letters by stage"]
         lines += [f"  {stage:<12} {n:>6,}" for stage, n in summary.dead_letters.items()]
     return [*lines, "", *next_steps(summary)]
+
+
+def drift_line(drifted: Mapping[str, Any]) -> str:
+    """One source whose pages give less than they did: perhaps its layout has changed."""
+    return (
+        f"  {one_line(drifted['source'])}: text in {drifted['text_share']:.0%} of "
+        f"{drifted['pages']:,} pages, was {drifted['earlier_text_share']:.0%}; "
+        f"median length {drifted['median_chars'] or 0:,}, was {drifted['earlier_median_chars']:,}"
+    )
 
 
 def hit_lines(hit: Mapping[str, Any]) -> list[str]:
