@@ -13,9 +13,8 @@ from transforms.content import Refusal
 LONGEST_ERROR = 1500
 LONGEST_TEASER = 500
 LONGEST_CONSENT = 3000
-# How many of the phrases below a text of consent has, and how much text each may stand for.
+# How many of the phrases below a text of consent has at least.
 CONSENT_PHRASES = 2
-CHARS_A_PHRASE = 500
 
 
 def one_of(lines: str) -> re.Pattern[str]:
@@ -162,10 +161,14 @@ def title_parts(title: str) -> list[str]:
 
 
 def is_consent(text: str) -> bool:
-    """Whether a text is the form of a consent manager: short, and full of its phrases."""
-    if len(text) > LONGEST_CONSENT:
-        return False
-    if not CONSENT_WORDS.search(text):  # The phrases take ten times as long to look for.
-        return False
-    phrases = {match[0].lower() for match in CONSENT.finditer(text)}
-    return len(phrases) >= max(CONSENT_PHRASES, len(text) / CHARS_A_PHRASE)
+    """Whether a text is the form of a consent manager: short, and most of it in paragraphs
+    that hold its phrases. An article with a banner in front of it is none."""
+    if len(text) > LONGEST_CONSENT or not CONSENT_WORDS.search(text):
+        return False  # The phrases take ten times as long to look for.
+    phrases: set[str] = set()
+    covered = 0
+    for paragraph in text.splitlines():
+        found = {match[0].lower() for match in CONSENT.finditer(paragraph)}
+        phrases |= found
+        covered += len(paragraph) if found else 0
+    return len(phrases) >= CONSENT_PHRASES and covered > len(text) / 2

@@ -1,13 +1,10 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that
-from hypothesis import given
-from hypothesis import strategies as st
 
 from schemas.records import DeadLetter
-from transforms.dates import parse_date
 from transforms.deadletter import Unusable
 from transforms.extract import ExtractArticles, extract_article
 
@@ -137,12 +134,6 @@ def test_the_feeds_date_comes_first_and_one_that_cannot_be_true_is_refused(
     head = f'---\npublished: "{on_page}"\n---\n' if on_page else ""
     article = extract_article(page(f"{head}Text.".encode(), published_at=feed))
     assert (article.published_at, article.published_from) == expected
-
-
-@given(st.one_of(st.text(), st.from_regex(r"[0-9T:+\-. /GMTadnp,]{1,40}", fullmatch=True)))
-def test_any_text_is_a_date_in_utc_or_none(text):
-    moment = parse_date(text)
-    assert moment is None or moment.utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize(
