@@ -25,8 +25,10 @@ def absolute_url(base: str, link: str) -> str:
 def normal_url(url: str) -> str:
     """A URL without fragment and tracking parameters, host in lower case, query sorted.
 
-    The rules are those of the courlan library; a URL it cannot parse stays as it is.
+    The rules are those of the courlan library; a URL it cannot parse stays as it is, but for
+    halves of characters, which no text can be stored with.
     """
+    url = url.encode("utf-8", "ignore").decode()
     try:
         return normalize_url(url, strict=False).partition("#")[0]
     except ValueError:

@@ -7,6 +7,7 @@ from apache_beam.testing.util import assert_that
 from schemas.records import DeadLetter
 from transforms.deadletter import Unusable
 from transforms.extract import ExtractArticles, extract_article
+from transforms.urls import address_id, canonical_url
 
 URL = "https://news.river.org/ferry"
 
@@ -100,6 +101,12 @@ def test_a_canonical_url_is_believed_on_its_own_site_but_not_the_front_page(
 )
 def test_hosts_without_a_domain_are_each_their_own_site(page, fetched, claimed):
     assert extract_article(page(html(claimed), fetched)).canonical_url == fetched
+
+
+def test_an_address_with_half_a_character_can_be_stored():
+    claimed = "https://news.river.org/a\ud800b"
+    assert canonical_url(None, claimed) == "https://news.river.org/ab"
+    assert address_id(claimed) == address_id("https://news.river.org/ab")
 
 
 FEED_DATE = datetime(2024, 4, 1, 9, tzinfo=UTC)
