@@ -1,15 +1,19 @@
 # make run and make test need Python 3.11 or later, and nothing else.
 PYTHON ?= python3
 VENV ?= .venv
+SEED ?= 0
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check lint types lock docs clean
+.PHONY: run test fuzz check lint types lock docs clean
 run: $(INSTALLED)  ## Run the monitor once over the seeds and the configured feeds
 	$(BIN)/wirewatch run
 
 test: $(INSTALLED)  ## Run the test suite
 	$(BIN)/python -m pytest
+
+fuzz: $(INSTALLED)  ## Bend feeds, pages, dates and URLs at random for a minute
+	$(BIN)/python -m tests.fuzz --seconds 60 --seed $(SEED)
 
 check: lint types test  ## Lint, check types, test
 

@@ -82,6 +82,14 @@ class PollSettings(Strict):
         return self
 
 
+class ExtractSettings(Strict):
+    """Limits of reading one page: seconds, bytes of memory; and how many at once."""
+
+    timeout: float = pydantic.Field(20.0, gt=0, le=3600)
+    max_memory: int = pydantic.Field(1_000_000_000, ge=300_000_000)
+    processes: int | None = pydantic.Field(None, ge=1, le=256)
+
+
 class PassageSettings(Strict):
     """Lengths of passages in characters: shorter ones are joined, longer ones cut."""
 
@@ -170,6 +178,7 @@ class Settings(Strict):
     model: str | None = None
     fetch: FetchSettings = pydantic.Field(default_factory=FetchSettings)
     polls: PollSettings = pydantic.Field(default_factory=PollSettings)
+    extract: ExtractSettings = pydantic.Field(default_factory=ExtractSettings)
     passages: PassageSettings = pydantic.Field(default_factory=PassageSettings)
     topics: tuple[str, ...] | None = pydantic.Field(None, min_length=1)
     sources: tuple[SourceSettings, ...] = ()

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
 from configs.settings import UserError
+from transforms.clean import one_line
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -76,9 +77,8 @@ def run_and_report(plan: "MonitorPlan", options: "PipelineOptions", as_json: boo
 def query(arguments: list[str]) -> int:
     """``wirewatch query``: prints the result of SQL over the lake."""
     parser = argparse.ArgumentParser(prog="wirewatch query", allow_abbrev=False)
-    parser.add_argument(
-        "sql", metavar="SQL", help="views: passages, articles, errors, dead_letters, polls"
-    )
+    views = "views: passages, articles, errors, dead_letters, polls, health"
+    parser.add_argument("sql", metavar="SQL", help=views)
     parser.add_argument("--lake", default="lake", help="default: lake")
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
     flags = parser.parse_args(arguments)
@@ -162,7 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[words[0]](words[1:])
     except UserError as error:
-        print(f"wirewatch: {error}", file=sys.stderr)
+        # A message may quote what a page said.
+        print(f"wirewatch: {one_line(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader of our output, such as head, has gone: that is no error.

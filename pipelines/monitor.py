@@ -20,6 +20,7 @@ from transforms.extract import ExtractArticles
 from transforms.fetch import FetchPages
 from transforms.http import HttpPolicy
 from transforms.poll import PollPolicy
+from transforms.processes import ExtractPolicy
 from transforms.read import ReadSources
 from transforms.split import SplitPassages
 from transforms.write import After, WriteEvents, WritePassages
@@ -36,6 +37,7 @@ class MonitorPlan:
     lake: str
     http: HttpPolicy
     threads: int
+    extract: ExtractPolicy
     min_chars: int
     max_chars: int
     topics: TopicPolicy
@@ -61,7 +63,7 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
 
     new = entries | "DropKnownEntries" >> DropKnownEntries(plan.lake, plan.polls)
     fetched = new["entries"] | "FetchPages" >> FetchPages(plan.http, plan.threads, plan.polls.tries)
-    extracted = fetched.pages | "ExtractArticles" >> ExtractArticles()
+    extracted = fetched.pages | "ExtractArticles" >> ExtractArticles(plan.extract)
     new_articles = extracted.articles | "DropKnownArticles" >> DropKnownArticles(plan.lake)
     split = new_articles | "SplitPassages" >> SplitPassages(
         plan.min_chars, plan.max_chars, plan.topics.model

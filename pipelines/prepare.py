@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from apache_beam.io.filesystems import FileSystems
 
 from configs.settings import (
+    ExtractSettings,
     FetchSettings,
     PollSettings,
     Settings,
@@ -32,6 +33,7 @@ from transforms.http import HttpPolicy
 from transforms.lake import is_remote
 from transforms.ledger import Letters
 from transforms.poll import PollPolicy
+from transforms.processes import ExtractPolicy
 from transforms.sources import KINDS
 from transforms.urls import is_web
 
@@ -106,6 +108,7 @@ def settings_plan(
         lake=lake,
         http=http_policy(settings.fetch, named, config),
         threads=settings.fetch.threads,
+        extract=extract_policy(settings.extract),
         min_chars=settings.passages.min_chars,
         max_chars=settings.passages.max_chars,
         topics=policy,
@@ -159,6 +162,12 @@ def named_hosts(sources: tuple[Source, ...]) -> tuple[str, ...]:
                     host = f"[{url.host}]" if ":" in url.host else url.host
                     hosts.append(f"{host}:{url.port or DEFAULT_PORTS[url.scheme]}")
     return tuple(dict.fromkeys(hosts))
+
+
+def extract_policy(extract: ExtractSettings) -> ExtractPolicy:
+    """The limits of reading a page that the settings state."""
+    processes = extract.processes or ExtractPolicy.processes
+    return ExtractPolicy(extract.timeout, extract.max_memory, processes)
 
 
 def command_sources(locations: tuple[str, ...]) -> tuple[Source, ...]:

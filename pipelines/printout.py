@@ -43,6 +43,9 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield from ("", f"Feeds to look at ({len(summary.feed_health)})")
         for feed in summary.feed_health:
             yield f"  {one_line(feed.source)}: {one_line(feed.message)}"
+    if summary.drifted_sources:
+        yield from ("", "Sources whose pages give half of what they did")
+        yield from map(drift_line, summary.drifted_sources)
     yield from notes(summary)
     if summary.dead_letters:
         yield from ("", "Dead letters: what could not be used, kept in the table errors")
@@ -61,11 +64,21 @@ def headline(summary: Summary) -> str:
     return f"{line}; {summary.dates_refused:,} dates refused" if summary.dates_refused else line
 
 
+def drift_line(drifted: Mapping[str, Any]) -> str:
+    """One source whose pages give less than they did: perhaps its layout has changed."""
+    return (
+        f"  {one_line(drifted['source'])}: text in {drifted['text_share']:.0%} of "
+        f"{drifted['pages']:,} pages, was {drifted['earlier_text_share']:.0%}; "
+        f"median length {drifted['median_chars'] or 0:,}, was {drifted['earlier_median_chars']:,}"
+    )
+
+
 def notes(summary: Summary) -> Iterator[str]:
     """What came of the failures of earlier runs, and what stood in for pages."""
     counts = (
         (summary.letters_done, "dead letters of earlier runs are done"),
         (summary.entries_waiting, "failed pages wait for their next try or have had their last"),
+        (summary.articles_repeated, "texts stood under another address of their site before"),
         (summary.texts_from_feed, "texts are the feed's own, since the page could not be had"),
     )
     if any(number for number, _ in counts):

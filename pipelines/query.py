@@ -1,4 +1,4 @@
-"""SQL over the lake, by DuckDB: views passages, articles, errors, dead_letters and polls."""
+"""SQL over the lake, by DuckDB: views passages, articles, health and the tables of events."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from schemas.tables import TABLES, Table
-from transforms.clean import one_line
+from transforms.clean import escaped_json, one_line, spreadsheet_text
 from transforms.lake import table_files
 
 LEAST_COLUMN_WIDTH = 10
@@ -22,9 +22,12 @@ with latest as (
 )
 select article_id, any_value(revision) as revision, any_value(url) as url,
   any_value(canonical_url) as canonical_url, any_value(source) as source,
-  any_value(feed_url) as feed_url, any_value(title) as title, any_value(authors) as authors,
+  any_value(feed_url) as feed_url, any_value(publisher) as publisher,
+  any_value(section) as section, any_value(title) as title, any_value(authors) as authors,
   any_value(lang) as lang, any_value(published_at) as published_at,
-  any_value(published_from) as published_from, any_value(fetched_at) as fetched_at,
+  any_value(published_from) as published_from,
+  any_value(published_offset_minutes) as published_offset_minutes,
+  any_value(modified_at) as modified_at, any_value(fetched_at) as fetched_at,
   any_value(text_from) as text_from,
   count(*)::integer as passages,
   list_sort(list_distinct(flatten(list(coalesce(topics, []))))) as topics,
@@ -45,6 +48,29 @@ with latest as (
 )
 select * exclude (done_at) from latest where done_at is null
 """
+# One row a source and day of fetching: how many of its pages gave a text, and how long the
+# texts were, beside the same of all its earlier days.
+HEALTH = """
+create view health as
+with pages as (
+  select source, fetched_at::date as date, max("end") as chars
+  from passages group by source, article_id, revision, fetched_at::date
+  union all
+  select source, occurred_at::date, null from errors
+  where stage = 'extract' and source is not null
+), days as (
+  select source, date, count(*)::integer as pages,
+    round(count(chars) / count(*), 3) as text_share,
+    median(chars)::integer as median_chars
+  from pages group by source, date
+)
+select days.*, count(earlier.source)::integer as earlier_pages,
+  round(count(earlier.chars) / nullif(count(earlier.source), 0), 3) as earlier_text_share,
+  median(earlier.chars)::integer as earlier_median_chars
+from days left join pages as earlier
+  on earlier.source = days.source and earlier.date < days.date
+group by all
+"""
 
 
 def open_lake(lake: str) -> duckdb.DuckDBPyConnection:
@@ -55,6 +81,7 @@ def open_lake(lake: str) -> duckdb.DuckDBPyConnection:
         create_view(connection, lake, table)
     connection.execute(ARTICLES)
     connection.execute(DEAD_LETTERS)
+    connection.execute(HEALTH)
     return connection
 
 
@@ -78,22 +105,21 @@ def create_view(connection: duckdb.DuckDBPyConnection, lake: str, table: Table) 
 
 
 def write_result(result: Any, form: str, out: TextIO) -> None:
-    """Writes a query's result as a table, as CSV (RFC 4180) or as JSON (a list of objects)."""
+    """Writes a query's result as a table, as CSV (RFC 4180) or as JSON (a list of objects).
+
+    What acts on a terminal is left out of a table and of CSV and is an escape in JSON; in CSV
+    a text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     names = [column[0] for column in result.description or []]
     rows = result.fetchall() if names else []
     if form == "json":
-        json.dump(
-            [dict(zip(names, row, strict=True)) for row in rows],
-            out,
-            default=plain,
-            ensure_ascii=False,
-            indent=2,
-        )
-        out.write("\n")
+        objects = [dict(zip(names, row, strict=True)) for row in rows]
+        text = json.dumps(objects, default=plain, ensure_ascii=False, indent=2)
+        out.write(escaped_json(text) + "\n")
     elif form == "csv":
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([csv_cell(value) for value in row] for row in rows)
+        writer.writerow(map(spreadsheet_text, names))
+        writer.writerows([spreadsheet_cell(value) for value in row] for row in rows)
     else:
         write_table(names, rows, out)
 
@@ -101,6 +127,12 @@ def write_result(result: Any, form: str, out: TextIO) -> None:
 def plain(value: Any) -> Any:
     """A value JSON has no form for, as ISO 8601 or as text."""
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """A value for a cell of a CSV file, which a spreadsheet shows and does not run."""
+    cell = csv_cell(value)
+    return spreadsheet_text(cell) if isinstance(cell, str) else cell
 
 
 def csv_cell(value: Any) -> Any:

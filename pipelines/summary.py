@@ -30,6 +30,15 @@ REASONS = """
 select stage, error_type, count(*) as number, min(message) as example from errors
 where occurred_at >= ? group by stage, error_type order by number desc, stage, error_type
 """
+# Half as many pages with a text, or half as long texts, on enough pages to tell.
+DRIFTED_SOURCES = """
+select source, pages, text_share, earlier_text_share, median_chars, earlier_median_chars
+from health
+where date = ?::date and pages >= 5 and earlier_pages >= 10
+  and (text_share < earlier_text_share / 2
+    or coalesce(median_chars, 0) < earlier_median_chars / 2)
+order by source
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +65,8 @@ class Summary:
     failed_sources: list[dict[str, Any]]
     feed_health: list[FeedHealth]
     newest_hits: list[dict[str, Any]]
+    articles_repeated: int = 0
+    drifted_sources: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
 def read_counters(result: PipelineResult) -> dict[str, int]:
@@ -103,6 +114,8 @@ def summarise(
         feed_health=feed_health(lake, began),
         failed_sources=rows(connection.execute(FAILED_SOURCES, [began])),
         newest_hits=rows(connection.execute(NEWEST_HITS, [began, newest])),
+        articles_repeated=counters.get("articles_repeated", 0),
+        drifted_sources=rows(connection.execute(DRIFTED_SOURCES, [began])),
     )
 
 

@@ -44,6 +44,7 @@ class Entry:
     offset: int | None = None
     content: bytes | None = None
     tries: int = 0
+    published_offset_minutes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,6 +80,10 @@ class Article:
     fetched_at: datetime
     text: str
     text_from: str = "page"
+    publisher: str | None = None
+    section: str | None = None
+    published_offset_minutes: int | None = None
+    modified_at: datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

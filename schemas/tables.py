@@ -68,7 +68,9 @@ PASSAGES = Table(
         ),
         Column("source", pa.string(), "Name of the source that listed the article."),
         Column("feed_url", pa.string(), "Feed that listed the article.", nullable=True),
-        Column("title", pa.string(), "Headline.", nullable=True),
+        Column("publisher", pa.string(), "Who publishes it, by the page.", nullable=True),
+        Column("section", pa.string(), "Section it stands in, by the page.", nullable=True),
+        Column("title", pa.string(), "Headline, as plain text.", nullable=True),
         Column("authors", pa.list_(pa.string()), "Authors in the order given; may be empty."),
         Column(
             "lang",
@@ -77,7 +79,26 @@ PASSAGES = Table(
             nullable=True,
         ),
         Column("published_at", UTC_MICROS, "When the article says it appeared.", nullable=True),
-        Column("published_from", pa.string(), "Where published_at is from: feed, page or none."),
+        Column(
+            "published_from",
+            pa.string(),
+            "Where published_at is from: feed; page where the feed gives none that can be "
+            "true; none where the page does not either. A date before 1900 or more than a "
+            "day after fetched_at cannot be true.",
+        ),
+        Column(
+            "published_offset_minutes",
+            pa.int32(),
+            "Minutes ahead of UTC that published_at was stated with; null where it had no offset "
+            "and was taken as UTC.",
+            nullable=True,
+        ),
+        Column(
+            "modified_at",
+            UTC_MICROS,
+            "When the page says it was changed; null where it does not or cannot be true.",
+            nullable=True,
+        ),
         Column("fetched_at", UTC_MICROS, "When the page was fetched or the file was read."),
         Column(
             "text_from",

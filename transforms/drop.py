@@ -10,9 +10,9 @@ from apache_beam.pvalue import TaggedOutput
 from schemas.records import Article, DeadLetter, Entry
 from transforms.count import count
 from transforms.deadletter import TriedOutput, letter_id
-from transforms.ledger import Ledger, content_key, open_ledger, site
+from transforms.ledger import Ledger, content_key, open_ledger
 from transforms.poll import PollPolicy, try_again_at
-from transforms.urls import address_id, is_web
+from transforms.urls import address_id, is_web, site
 
 
 def entry_key(entry: Entry) -> str:
@@ -153,10 +153,13 @@ class DropKnownArticle(beam.DoFn):
         if element.canonical_url is not None:
             keys.add(content_key(site(element.canonical_url), element.revision))
         if keys & self._in_bundle:
-            count("articles_known")
+            count(
+                "articles_known" if element.article_id in self._in_bundle else "articles_repeated"
+            )
             return
         if self._ledger.knows_content(element):
-            count("articles_known")
+            is_same = self._ledger.knows_article(element.article_id)
+            count("articles_known" if is_same else "articles_repeated")
             # Its address too is known from now on, for as long as this process lives.
             self._ledger.add(element, None)
             return

@@ -1,9 +1,9 @@
 """Extracts the article from a page: text, title, authors, dates, language, address."""
 
-import dataclasses
 import re
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -11,64 +11,42 @@ import apache_beam as beam
 import frontmatter
 import yaml
 from apache_beam.pvalue import TaggedOutput
-from courlan import extract_domain
 
 from schemas.records import Article, DeadLetter, Page
 from schemas.tables import stable_id
-from transforms.clean import line_or_none
+from transforms.clean import line_or_none, plain_line
+from transforms.content import Content
 from transforms.count import count
-from transforms.dates import believable, parse_date
+from transforms.dates import Moment, believable, first_believable
 from transforms.deadletter import ErrorOutput, Unusable, dead_letter, entry_place
 from transforms.decode import decode_text, is_binary
 from transforms.fallback import content_page
-from transforms.urls import address_id, is_web, normal_url
+from transforms.pool import ConcurrentDoFn
+from transforms.processes import ExtractPolicy, open_pool
+from transforms.urls import address_id, canonical_url
 
 STAGE = "extract"
 # By name, for the library would find JSON and TOML as well, in texts that have neither.
 FRONT_MATTER = frontmatter.YAMLHandler()
+# The parser of YAML is slow, and nobody writes so much about an article.
+MAX_FRONT_MATTER_CHARS = 20_000
+# They repeat on every passage.
+MAX_AUTHORS = 50
 # A text shorter than this says too little of its language to identify it.
 IDENTIFIABLE_CHARS = 40
 IDENTIFIED_CHARS = 2000
+_IDENTIFYING = threading.Lock()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Content:
-    """What a page itself says: its text and its own account of where it is from."""
-
-    text: str
-    title: str | None = None
-    authors: tuple[str, ...] = ()
-    canonical: str | None = None
-    source: str | None = None
-    lang: str | None = None
-    published: object = None
+def html_content(page: Page, policy: ExtractPolicy) -> Content:
+    """The article of an HTML page, read in a process that can be stopped."""
+    return open_pool(policy).read(page.body, page.url)
 
 
-def html_content(page: Page) -> Content:
-    """The article of an HTML page, by trafilatura in its default settings."""
-    # Imported when needed: it takes a third of a second that text files need not pay.
-    from trafilatura import bare_extraction
-
-    found: Any = bare_extraction(page.body, url=page.url, with_metadata=True)
-    if found is None or not (found.text or "").strip():
-        raise Unusable("NoArticle", "no article text in the page")
-    return Content(
-        text=found.text.strip(),
-        title=found.title,
-        authors=tuple(filter(None, (found.author or "").split("; "))),
-        canonical=found.url,
-        published=found.date,
-    )
-
-
-def text_content(page: Page) -> Content:
+def text_content(page: Page, policy: ExtractPolicy) -> Content:
     """The article of a text file, with optional YAML front matter."""
     text = re.sub(r"\r\n?", "\n", decode_text(page.body))
-    try:
-        is_given = FRONT_MATTER.detect(text.strip())
-        metadata, body = frontmatter.parse(text, handler=FRONT_MATTER) if is_given else ({}, text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise Unusable("BadFrontMatter", f"front matter is not YAML: {error}") from error
+    metadata, body = front_matter(text)
     # Without front matter the text stays as it is in the file, to the character.
     body = (body if metadata else text).strip()
     if not body:
@@ -80,12 +58,32 @@ def text_content(page: Page) -> Content:
         authors=tuple(authors) if isinstance(authors, list) else (authors,),
         canonical=metadata.get("url"),
         source=metadata.get("source"),
+        publisher=metadata.get("publisher"),
+        section=metadata.get("section"),
         lang=line_or_none(metadata.get("lang")),
-        published=metadata.get("published"),
+        published=(metadata.get("published"),),
+        modified=(metadata.get("modified"),),
     )
 
 
-READERS: dict[str, Callable[[Page], Content]] = {"html": html_content, "text": text_content}
+def front_matter(text: str) -> tuple[dict, str]:
+    """The YAML front matter of a text, and what follows it. Raises Unusable where it is no YAML."""
+    start = text.strip()
+    if not FRONT_MATTER.detect(start):
+        return {}, text
+    end = start.find("\n---", 3)
+    if end > MAX_FRONT_MATTER_CHARS:
+        raise Unusable("BadFrontMatter", f"over {MAX_FRONT_MATTER_CHARS:,} characters")
+    try:
+        return frontmatter.parse(text, handler=FRONT_MATTER)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Unusable("BadFrontMatter", f"front matter is not YAML: {error}") from error
+
+
+READERS: dict[str, Callable[[Page, ExtractPolicy], Content]] = {
+    "html": html_content,
+    "text": text_content,
+}
 
 
 def page_kind(page: Page) -> str:
@@ -98,7 +96,7 @@ def page_kind(page: Page) -> str:
     return "text" if name.suffix.lower() in (".txt", ".md") else "html"
 
 
-def extract_article(page: Page) -> Article:
+def extract_article(page: Page, policy: ExtractPolicy | None = None) -> Article:
     """The article in a page. Raises Unusable where there is none.
 
     ``published_at`` is the feed's date, else the page's; one that cannot be true is
@@ -109,10 +107,11 @@ def extract_article(page: Page) -> Article:
         raise Unusable("Empty", "the page is empty")
     if is_binary(page.body):
         raise Unusable("Binary", "the page is binary, not text")
-    content = READERS[page_kind(page)](page)
+    content = READERS[page_kind(page)](page, policy or ExtractPolicy())
     text = content.text.encode("utf-8", "replace").decode()
     canonical = canonical_url(page.url, content.canonical)
-    published_at, published_from = publication_date(page, content.published)
+    published, published_from = publication_date(page, content.published)
+    modified = first_believable(content.modified, page.fetched_at)
     authors = content.authors or page.entry.authors
     return Article(
         article_id=address_id(canonical) if canonical else stable_id("text", text),
@@ -121,44 +120,28 @@ def extract_article(page: Page) -> Article:
         canonical_url=canonical,
         source=line_or_none(content.source) or page.entry.source,
         feed_url=page.entry.feed_url,
-        title=page.entry.title or line_or_none(content.title),
-        authors=tuple(filter(None, map(line_or_none, authors))),
+        title=plain_line(page.entry.title) or plain_line(content.title),
+        authors=tuple(filter(None, map(plain_line, authors[:MAX_AUTHORS]))),
         lang=identify_language(text) or content.lang or page.entry.lang,
-        published_at=published_at,
+        published_at=published.at if published else None,
         published_from=published_from,
         fetched_at=page.fetched_at,
         text=text,
         text_from=page.text_from,
+        publisher=plain_line(content.publisher),
+        section=plain_line(content.section),
+        published_offset_minutes=published.offset if published else None,
+        modified_at=modified.at if modified else None,
     )
 
 
-def canonical_url(fetched: str | None, claimed: object) -> str | None:
-    """The address that identifies an article: the one it claims, where that can be believed.
-
-    A fetched page may name another address only on its own site, and not the front page,
-    lest one page pass for another or for all.
-    """
-    claim = normal_url(claimed) if isinstance(claimed, str) and is_web(claimed) else None
-    if fetched is None:
-        return claim
-    own = normal_url(fetched)
-    if claim is None or site(claim) != site(own):
-        return own
-    is_front = claim.split("://", 1)[1].partition("/")[2].strip("/") == ""
-    return own if is_front else claim
-
-
-def site(url: str) -> str:
-    """The registered domain of a URL, or its host and port where it has none."""
-    return extract_domain(url) or url.split("://", 1)[1].partition("/")[0]
-
-
-def publication_date(page: Page, claimed: object) -> tuple[datetime | None, str]:
+def publication_date(page: Page, claimed: tuple[object, ...]) -> tuple[Moment | None, str]:
     """When an article was published, and who says so: feed, page or none."""
-    for moment, origin in ((page.entry.published_at, "feed"), (parse_date(claimed), "page")):
-        if believable(moment, page.fetched_at):
-            return moment, origin
-    return None, "none"
+    listed = page.entry.published_at
+    if listed is not None and believable(listed, page.fetched_at):
+        return Moment(listed, page.entry.published_offset_minutes), "feed"
+    on_page = first_believable(claimed, page.fetched_at)
+    return (on_page, "page") if on_page else (None, "none")
 
 
 def identify_language(text: str) -> str | None:
@@ -168,48 +151,87 @@ def identify_language(text: str) -> str | None:
     """
     if len(text) < IDENTIFIABLE_CHARS:
         return None
-    # Imported when needed: loading its model takes most of a second.
-    import py3langid
+    # One thread at a time: the model is loaded, in most of a second, by who comes first.
+    with _IDENTIFYING:
+        import py3langid
 
-    return str(py3langid.classify(text[:IDENTIFIED_CHARS])[0])
+        return str(py3langid.classify(text[:IDENTIFIED_CHARS])[0])
 
 
-def extract_or_fall_back(page: Page) -> Article:
+def extract_or_fall_back(page: Page, policy: ExtractPolicy) -> Article:
     """The article in a page, or in its feed's own text where the page has none."""
     try:
-        return extract_article(page)
+        return extract_article(page, policy)
     except Exception:
         instead = content_page(page.entry, page.url) if page.text_from == "page" else None
         if instead is None:
             raise
-    return extract_article(instead)
+    return extract_article(instead, policy)
 
 
-class ExtractArticle(beam.DoFn):
-    """Extracts pages; see ExtractArticles."""
+class ExtractArticle(ConcurrentDoFn):
+    """Extracts pages on threads, most of which wait for a page process; see ExtractArticles."""
 
-    def process(self, element: Page) -> Iterator[Article | ErrorOutput]:
+    def __init__(self, policy: ExtractPolicy):
+        super().__init__(policy.processes)
+        self._policy = policy
+        self._room: threading.Semaphore | None = None
+        # What the threads have to count, which only the bundle's own thread may do.
+        self._noted: deque[str] = deque()
+
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        # Pages are large: no more of them wait for a process than are being read.
+        self._room = threading.Semaphore(2 * self._policy.processes)
+
+    def process(
+        self,
+        element: Page,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+    ) -> Iterator[Any]:
+        assert self._room is not None, "a bundle has begun"
+        self._room.acquire()
+        yield from super().process(element, timestamp, window)
+
+    def work(self, element: Page) -> list:
+        assert self._room is not None, "a bundle has begun"
         try:
-            article = extract_or_fall_back(element)
-        except Exception as error:  # An extractor may fail in any way on hostile bytes.
-            count(f"errors_{STAGE}")
-            entry = element.entry
+            return [self._extract(element)]
+        finally:
+            self._room.release()
+
+    def _extract(self, element: Page) -> Article | ErrorOutput:
+        entry = element.entry
+        try:
+            article = extract_or_fall_back(element, self._policy)
+        except Exception as error:  # A parser may fail in any way on hostile bytes.
             letter = dead_letter(
                 STAGE, entry_place(entry), entry.source, error, element.body, given=entry
             )
-            yield TaggedOutput("errors", letter)
-            return
-        dates = (element.entry.published_at, article.published_at)
-        count("dates_refused", int(dates[0] is not None and dates[0] != dates[1]))
-        count("dates_missing", int(dates[1] is None))
-        count("texts_from_feed", int(article.text_from == "feed"))
-        yield article
+            return TaggedOutput("errors", letter)
+        if entry.published_at not in (None, article.published_at):
+            self._noted.append("dates_refused")
+        return article
+
+    def tally(self, output: Article | ErrorOutput) -> None:
+        while self._noted:
+            count(self._noted.popleft())
+        if isinstance(output, TaggedOutput):
+            count(f"errors_{STAGE}")
+        else:
+            count("dates_missing", int(output.published_at is None))
+            count("texts_from_feed", int(output.text_from == "feed"))
 
 
 @beam.typehints.with_input_types(Page)
 class ExtractArticles(beam.PTransform):
     """Pages to articles, with outputs articles and errors."""
 
+    def __init__(self, policy: ExtractPolicy | None = None):
+        super().__init__()
+        self._extract = ExtractArticle(policy or ExtractPolicy())
+
     def expand(self, pcoll):
-        extract = beam.ParDo(ExtractArticle()).with_output_types(Article, errors=DeadLetter)
+        extract = beam.ParDo(self._extract).with_output_types(Article, errors=DeadLetter)
         return pcoll | extract.with_outputs("errors", main="articles")

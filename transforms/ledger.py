@@ -17,7 +17,7 @@ from schemas.records import Article, DeadLetter, Poll
 from schemas.tables import ERRORS, PASSAGES, POLLS, Table, stable_id
 from transforms.deadletter import letter_input
 from transforms.lake import file_date, is_remote, read_table, table_files
-from transforms.urls import address_id
+from transforms.urls import address_id, site
 
 # A feed that was not polled for longer is as good as new, and a dead letter stays one.
 LOOK_BACK_DAYS = 14
@@ -179,6 +179,10 @@ class Ledger:
         """Whether an article found under this address is in the lake."""
         return bytes.fromhex(address_id(url)) in self._addresses
 
+    def knows_article(self, article_id: str) -> bool:
+        """Whether the lake has an article of this id, with whatever text."""
+        return bytes.fromhex(article_id) in self._addresses
+
     def knows_content(self, article: Article) -> bool:
         """Whether this article is in the lake with this very text, also under another
         address of its site."""
@@ -197,11 +201,6 @@ class Ledger:
             self._note(article.article_id, article.revision, article.url, article.canonical_url)
             if path is not None:
                 self._tail.seen.add(path)
-
-
-def site(url: str) -> str:
-    """The host of a URL, without www."""
-    return url.partition("://")[2].partition("/")[0].removeprefix("www.")
 
 
 def content_key(owner: str, revision: str) -> bytes:

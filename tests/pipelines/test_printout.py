@@ -15,9 +15,9 @@ def printed():
     def lines(**given):
         zero = {"sources", "feeds", "entries", "articles", "articles_known", "passages"}
         zero |= {"passages_unsupported", "passages_hit", "dates_refused", "texts_from_feed"}
-        zero |= {"letters_done", "entries_waiting"}
+        zero |= {"letters_done", "entries_waiting", "articles_repeated"}
         lists = {"failed_sources": [], "newest_hits": [], "dead_letter_reasons": []}
-        lists |= {"feed_health": []}
+        lists |= {"feed_health": [], "drifted_sources": []}
         nothing = dict.fromkeys(zero, 0) | lists | {"hits": {}, "dead_letters": {}}
         return "\n".join(
             summary_lines(Summary(**{**nothing, "lake": "a b", "seconds": 1, **given}))

@@ -70,3 +70,20 @@ def test_an_article_that_comes_twice_in_a_bundle_is_kept_once(pipeline, tmp_path
     with pipeline as p:
         kept = p | beam.Create(articles, reshuffle=False) | DropKnownArticles(str(tmp_path))
         assert_that(kept, equal_to(articles[:1]))
+
+
+def test_one_text_on_many_addresses_of_a_site_is_kept_once_and_on_another_site_again(
+    pipeline, tmp_path, classified
+):
+    keep(str(tmp_path), classified("https://www.a.example.org/1", "The wire's text."))
+    again = classified("https://m.a.example.org/2", "The wire's text.")
+    elsewhere = classified("https://b.example.net/1", "The wire's text.")
+    other = [classified(f"https://b.example.net/{n}", "Another text.") for n in (2, 3)]
+    local = [classified(None, "The wire's text.")]
+    articles = [one.split.article for one in [again, elsewhere, *other, *local]]
+    with pipeline as p:
+        kept = p | beam.Create(articles, reshuffle=False) | DropKnownArticles(str(tmp_path))
+        assert_that(kept, equal_to([articles[1], articles[2], articles[4]]))
+    counters = p.result.metrics().query()["counters"]
+    numbers = {metric.key.metric.name: metric.committed for metric in counters}
+    assert (numbers["articles_repeated"], numbers["articles"]) == (2, 3)
