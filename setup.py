@@ -39,6 +39,7 @@ setup(
         "fastwarc>=2.0,<3",
         "feedparser>=6.0.12,<7",
         "h2>=4.2,<5",
+        "htmldate>=1.9,<2",
         "httpcore2>=2.16,<3",
         "httpx2>=2.16,<3",
         "listparser>=0.20,<1",
