@@ -11,6 +11,7 @@ threshold counts on it. `first_stage` is optional as well; see models/first_stag
 Nothing here loads numpy or onnxruntime.
 """
 
+import functools
 import hashlib
 import json
 import math
@@ -111,14 +112,21 @@ def read_model_info(directory: Path | str, check_files: bool = True) -> ModelInf
 
 def _check_file(path: Path, expected: str) -> None:
     try:
-        with path.open("rb") as file:
-            actual = hashlib.file_digest(file, "sha256").hexdigest()
+        state = path.stat()
+        actual = _digest(path, state.st_mtime_ns, state.st_size)
     except FileNotFoundError:
         raise ModelError(path, "file is missing") from None
     except OSError as error:
         raise ModelError(path, error) from error
     if actual != expected:
         raise ModelError(path, f"sha256 is {actual}, {HEADS_FILE} says {expected}")
+
+
+@functools.lru_cache(maxsize=16)
+def _digest(path: Path, mtime_ns: int, size: int) -> str:
+    """The SHA-256 of a file, read once for as long as it stays as it is."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _parse_info(data: Any, digest: str) -> ModelInfo:

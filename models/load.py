@@ -4,6 +4,7 @@ A folder with heads.json is a topic model of ours (models/topic_model.py); anyth
 Hugging Face model, in a folder or on the hub (models/hf_model.py).
 """
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,6 +51,12 @@ def load_model(spec: ModelSpec) -> PassageModel:
     from models.hf_model import load_hf_model
 
     return load_hf_model(spec.location, spec.topics)
+
+
+@functools.lru_cache(maxsize=1)
+def shared_model(spec: ModelSpec, label: str) -> PassageModel:
+    """As `load_model`, once a process; `label` changes with the model's files."""
+    return load_model(spec)
 
 
 def load_fits(spec: ModelSpec) -> Callable[[str], bool]:

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -61,7 +62,10 @@ def run_and_report(plan: "MonitorPlan", options: "PipelineOptions", as_json: boo
     from pipelines.progress import show_progress
     from pipelines.query import plain
     from pipelines.summary import read_counters, summarise
+    from transforms.extract import load_identifier
 
+    # Its file is unpacked on a core that is idle while the pipeline is built.
+    threading.Thread(target=load_identifier, daemon=True).start()
     began, start = datetime.now(UTC), time.monotonic()
     with show_progress():
         counters = read_counters(run_plan(plan, options))

@@ -8,6 +8,8 @@ from transforms.ledger import LOOK_BACK_DAYS, Feeds
 from transforms.poll import is_quiet, refusal
 from transforms.urls import is_web
 
+FAILED_ONCE = "has failed: "
+
 
 @dataclasses.dataclass(frozen=True)
 class FeedHealth:
@@ -38,7 +40,7 @@ def feed_states(feed: Poll, now: datetime) -> list[FeedHealth]:
     elif feed.failures > 1:
         found.append(("failing", f"has failed {feed.failures} times in a row: {feed.error}"))
     elif feed.failures:
-        found.append(("failing", f"has failed: {feed.error}"))
+        found.append(("failing", f"{FAILED_ONCE}{feed.error}"))
     if feed.moved_to is not None:
         found.append(("moved", f"has moved to {feed.moved_to}: change it in the configuration"))
     if is_web(feed.feed_url) and not feed.gone and is_quiet(feed, now):

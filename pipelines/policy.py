@@ -15,7 +15,7 @@ from models.fitted import (
 )
 from models.info import ModelError, TopicHead
 from models.interface import ModelSpec, PassageModel
-from models.load import ModelFacts, fingerprint, load_model, read_facts
+from models.load import ModelFacts, fingerprint, read_facts, shared_model
 from transforms.classify import TopicPolicy
 
 FIT = "run: wirewatch topics fit"
@@ -105,6 +105,6 @@ def why_unfitted(topic: Topic, fitted: tuple[FittedHead, ...]) -> str:
 def open_model(policy: TopicPolicy) -> PassageModel:
     """The loaded model of a policy. Raises UserError where it cannot be used."""
     try:
-        return load_model(policy.model)
+        return shared_model(policy.model, policy.label)
     except ModelError as error:
         raise UserError(f"model: {error}") from error

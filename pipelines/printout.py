@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipelines.health import FAILED_ONCE
 from pipelines.summary import Summary
 from transforms.clean import one_line
 
@@ -39,9 +40,11 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     if summary.failed_sources:
         yield from ("", f"Sources that could not be read ({len(summary.failed_sources)})")
         yield from failed_lines(summary.failed_sources)
-    if summary.feed_health:
-        yield from ("", f"Feeds to look at ({len(summary.feed_health)})")
-        for feed in summary.feed_health:
+    # A first failure stands among the sources that could not be read.
+    feeds = [feed for feed in summary.feed_health if not feed.message.startswith(FAILED_ONCE)]
+    if feeds:
+        yield from ("", f"Feeds to look at ({len(feeds)})")
+        for feed in feeds:
             yield f"  {one_line(feed.source)}: {one_line(feed.message)}"
     if summary.drifted_sources:
         yield from ("", "Sources whose pages give half of what they did")

@@ -9,7 +9,7 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 
 from models.interface import ModelSpec, PassageModel
-from models.load import load_model
+from models.load import shared_model
 from schemas.records import ClassifiedArticle, SplitArticle, TopicScores
 from transforms.count import count
 from transforms.language import passage_language
@@ -98,7 +98,7 @@ class TopicModelHandler(ModelHandler[Any, PredictionResult, PassageModel]):
         self._whole = whole
 
     def load_model(self) -> PassageModel:
-        return load_model(self._policy.model)
+        return shared_model(self._policy.model, self._policy.label)
 
     def batch_elements_kwargs(self) -> dict[str, int]:
         return {"min_batch_size": 1, "max_batch_size": 8 if self._whole else 1}

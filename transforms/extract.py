@@ -169,6 +169,11 @@ def extract_or_fall_back(page: Page, policy: ExtractPolicy) -> Article:
     return extract_article(instead, policy)
 
 
+def load_identifier() -> None:
+    """Loads the language identifier, which takes a while, before it is needed."""
+    identify_language("." * IDENTIFIABLE_CHARS)
+
+
 class ExtractArticle(ConcurrentDoFn):
     """Extracts pages on threads, most of which wait for a page process; see ExtractArticles."""
 
