@@ -80,7 +80,7 @@ def cut(scores: np.ndarray, labels: np.ndarray, off: np.ndarray, cost: float) ->
 
 def fit_thresholds(scores: np.ndarray, labels: np.ndarray, most_off: float) -> np.ndarray:
     """One threshold a topic; at most `most_off` of the off-topic passages get any topic."""
-    off = ~labels.any(1)
+    off: np.ndarray = ~np.any(labels, axis=1)
     for cost in np.linspace(0, 6, 61):
         columns = range(labels.shape[1])
         cuts = np.array([cut(scores[:, k], labels[:, k], off, cost) for k in columns])
