@@ -3,9 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 SEED ?= 0
 BIN := $(VENV)/bin
+TRAIN_VENV ?= .venv-train
+# What the shipped model was trained with.
+TRAIN_PINS := torch==2.13.0 transformers==5.23.0 onnx==1.23.2 onnxscript==0.7.2 safetensors==0.8.0 \
+	pytest pytest-httpserver hypothesis
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test fuzz check lint types lock docs clean
+.PHONY: run test test-train fuzz check lint types lock docs clean
 run: $(INSTALLED)  ## Run the monitor once over the seeds and the configured feeds
 	$(BIN)/wirewatch run
 
@@ -14,6 +18,13 @@ test: $(INSTALLED)  ## Run the test suite
 
 fuzz: $(INSTALLED)  ## Bend feeds, pages, dates and URLs at random for a minute
 	$(BIN)/python -m tests.fuzz --seconds 60 --seed $(SEED)
+
+test-train:  ## Test the training with real torch, in an environment of its own (2 GB)
+	$(PYTHON) -m venv $(TRAIN_VENV)
+	$(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--extra-index-url https://download.pytorch.org/whl/cpu -e '.[train]' $(TRAIN_PINS) \
+		|| { echo "TORCH CANNOT BE HAD: THE TRAINING WAS NOT TESTED" >&2; exit 1; }
+	$(TRAIN_VENV)/bin/python -m pytest tests/models/test_training.py tests/models/test_training_data.py
 
 check: lint types test  ## Lint, check types, test
 
@@ -32,7 +43,7 @@ lock:  ## Rebuild requirements.lock from setup.py (needs uv)
 		--no-emit-index-url --python-version 3.11 --extra dev setup.py -o requirements.lock
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(TRAIN_VENV) build *.egg-info
 
 $(INSTALLED): requirements.lock setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version)'

@@ -12,7 +12,7 @@ from models.logistic import fit_logistic, sigmoid
 from models.training.data import TOPICS
 
 # Share of off-topic passages that may get any topic.
-MOST_OFF_TOPIC = 0.048
+MOST_OFF_TOPIC = 0.05
 # Neighbouring cuts over which F1 is averaged, so that a lucky one does not win.
 SMOOTHED = 15
 PENALTY = 1e-3

@@ -1,12 +1,12 @@
 """A trained encoder to the files of a model folder: ONNX int8, tokenizer, configuration."""
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 
 from models.info import ENCODER_FILE, TOKENIZER_FILE
@@ -34,11 +34,11 @@ def export_encoder(model: TopicEncoder, base: Path, folder: Path, max_tokens: in
         write_fp32(model, plain, max_tokens)
         config = model.trunk.config
         quantise(plain, folder / ENCODER_FILE, (config.intermediate_size, config.hidden_size))
-    settings = json.loads((base / TOKENIZER_FILE).read_text(encoding="utf-8"))
+    tokenizer = Tokenizer.from_file(str(base / TOKENIZER_FILE))
     # Published tokenizers pad and cut to a length of their own.
-    settings |= {"padding": None, "truncation": None}
-    text = json.dumps(settings, ensure_ascii=False, separators=(",", ":"))
-    (folder / TOKENIZER_FILE).write_text(text, encoding="utf-8")
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.save(str(folder / TOKENIZER_FILE))
     shutil.copyfile(base / CONFIG_FILE, folder / CONFIG_FILE)
 
 
@@ -90,3 +90,9 @@ def quantise(source: Path, target: Path, kept: tuple[int, int]) -> None:
         nodes_to_exclude=skipped,
         extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "MatMulConstBOnly": True},
     )
+    # The exporter notes the stack behind each node, with paths of the machine it ran on.
+    made = onnx.load(target)
+    for part in (made, made.graph, *made.graph.node, *made.graph.value_info):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.save(made, str(target))

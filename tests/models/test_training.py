@@ -103,6 +103,7 @@ def test_it_makes_a_model_that_wirewatch_loads(options, capsys):
         assert f"| `{name}` | `{digest}` |" in card
     import onnx
 
+    assert b"site-packages" not in (options.output / "model.onnx").read_bytes()
     kinds = {t.data_type for t in onnx.load(options.output / "model.onnx").graph.initializer}
     assert onnx.TensorProto.INT8 in kinds
 
