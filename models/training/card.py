@@ -56,11 +56,13 @@ def write_card(
 def origin(measured: Measured, seed: int, base: Base) -> list[str]:
     corpus, folds = measured.corpus, len(np.unique(measured.data.folds))
     unsure = sum(passage.unsure for passage in corpus.tested)
+    # Without labelled files the passages of our own are the tested ones.
+    whose = "labelled passages" if corpus.written else "passages of our own, not of real articles"
     return [
         "## Origin",
         "",
         f"- Base weights: {base.name}; licence: {base.licence}; SHA-256 `{base.sha256}`.",
-        f"- {len(corpus.tested)} labelled passages, {unsure} marked unsure, held back in turn.",
+        f"- {len(corpus.tested)} {whose}, {unsure} marked unsure, held back in turn.",
         f"- {len(corpus.written)} passages of our own besides, in every training.",
         f"- {len(corpus.reader)} passages labelled by a language model, not by a person, by "
         "SHA-256 of their text.",
