@@ -4,8 +4,15 @@ VENV ?= .venv
 SEED ?= 0
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+TRAIN_VENV ?= .venv-train
+TRAIN_PIP = $(TRAIN_VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# What the shipped model was trained with.
+TORCH := torch==2.13.0
+TRAIN_PINS := $(TORCH) transformers==5.23.0 onnx==1.23.2 onnxscript==0.7.2 safetensors==0.8.0 \
+	pytest pytest-httpserver hypothesis
 
-.PHONY: run test fuzz check lint types lock docs clean
+.PHONY: run test test-train fuzz check lint types lock docs clean
 run: $(INSTALLED)  ## Run the monitor once over the seeds and the configured feeds
 	$(BIN)/wirewatch run
 
@@ -14,6 +21,14 @@ test: $(INSTALLED)  ## Run the test suite
 
 fuzz: $(INSTALLED)  ## Bend feeds, pages, dates and URLs at random for a minute
 	$(BIN)/python -m tests.fuzz --seconds 60 --seed $(SEED)
+
+test-train:  ## Test the training with real torch, in an environment of its own
+	$(PYTHON) -m venv $(TRAIN_VENV)
+	$(TRAIN_PIP) --retries 0 --index-url $(TORCH_INDEX) $(TORCH) || $(TRAIN_PIP) $(TORCH) \
+		|| { echo "TORCH CANNOT BE HAD: THE TRAINING IS NOT TESTED" >&2; exit 1; }
+	$(TRAIN_PIP) -e '.[train]' $(TRAIN_PINS) \
+		|| { echo "[train] CANNOT BE INSTALLED: THE TRAINING IS NOT TESTED" >&2; exit 1; }
+	$(TRAIN_VENV)/bin/python -m pytest tests/models/test_training.py tests/models/test_training_data.py
 
 check: lint types test  ## Lint, check types, test
 
@@ -32,7 +47,7 @@ lock:  ## Rebuild requirements.lock from setup.py (needs uv)
 		--no-emit-index-url --python-version 3.11 --extra dev setup.py -o requirements.lock
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(TRAIN_VENV) build *.egg-info
 
 $(INSTALLED): requirements.lock setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, this is " + sys.version)'

@@ -17,6 +17,7 @@ setup(
     packages=[
         "configs",
         "models",
+        "models.training",
         "pipelines",
         "schemas",
         "seeds",
@@ -25,7 +26,7 @@ setup(
     ],
     package_data={
         "configs": ["*.yaml"],
-        "models": ["topics/*", "passages.jsonl"],
+        "models": ["topics/*", "passages.jsonl", "reader_labels.jsonl"],
         "seeds": ["*", "articles/*"],
         "schemas": ["*.md"],
     },
@@ -74,6 +75,12 @@ setup(
             "types-PyYAML",
         ],
         "hf": ["torch>=2.6,<3"],
-        "train": ["onnx>=1.18,<2", "scikit-learn>=1.6,<2"],
+        "train": [
+            "onnx>=1.18,<2",
+            "onnxscript>=0.5,<1",
+            "safetensors>=0.5,<1",
+            "torch>=2.6,<3",
+            "transformers>=5,<6",
+        ],
     },
 )

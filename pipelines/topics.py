@@ -10,33 +10,56 @@ from configs.settings import UserError
 from pipelines.evaluate import evaluate
 from pipelines.fit import fit
 
-TRAIN_NEEDS = ("onnx", "sklearn")
+TRAIN_NEEDS = ("torch", "transformers", "safetensors", "onnx", "onnxscript")
 
 
 def train(arguments: list[str]) -> int:
-    """Rebuilds the shipped model; needs the extra [train]."""
+    """Trains the shipped model anew; needs the extra [train]."""
     parser = argparse.ArgumentParser(prog="wirewatch topics train", allow_abbrev=False)
-    parser.add_argument("labelled", type=Path, help="labelled passages: .jsonl")
-    parser.add_argument("--base", type=Path, required=True, help="the base encoder: .onnx or .whl")
-    parser.add_argument("--output", type=Path, required=True, help="the model's folder")
-    flags = parser.parse_args(arguments)
+    add = parser.add_argument
+    add("labelled", nargs="*", type=Path, help="labelled passages besides our own: .jsonl")
+    add("--base", type=Path, required=True, metavar="DIR_OR_WHEEL", help="the base encoder")
+    add("--output", type=Path, required=True, metavar="DIR", help="the model's folder")
+    add("--unlabelled", type=Path, metavar="FILE", help="texts for the first stage: .jsonl")
+    add("--folds", type=whole(2), default=3, help="default: 3")
+    add("--epochs", type=whole(1), default=3, help="default: 3")
+    add("--seed", type=whole(0), default=0, help="default: 0")
+    add("--resume", action="store_true", help="fail where there is nothing to go on from")
+    flags = vars(parser.parse_args(arguments))
     if not all(importlib.util.find_spec(name) for name in TRAIN_NEEDS):
         raise UserError("topics train needs the extra [train]: pip install 'wirewatch[train]'")
-    for path in (flags.base, flags.labelled):
-        if not path.is_file():
+    for path in (flags["base"], *flags["labelled"], flags["unlabelled"]):
+        if path and not path.exists():
             raise UserError(f"{path}: no such file")
 
-    from models.train_heads import train as train_heads
+    from models.training.run import Options, TrainingError
+    from models.training.run import train as run
 
-    print(train_heads(flags.base, flags.labelled, flags.output))
+    try:
+        print(run(Options(**flags | {"labelled": tuple(flags["labelled"])})))
+    except (TrainingError, OSError) as error:
+        raise UserError(str(error)) from error
     return 0
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A parser of whole numbers from `least` up."""
+
+    def parse(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}")
+        return number
+
+    parse.__name__ = "whole number"
+    return parse
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {"evaluate": evaluate, "fit": fit, "train": train}
 HELP = {
     "evaluate": "measure the model on labelled passages",
     "fit": "fit the custom topics of topics.yaml",
-    "train": "rebuild the shipped model (needs the extra [train])",
+    "train": "train the shipped model anew (needs the extra [train])",
 }
 
 

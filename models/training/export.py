@@ -1,0 +1,98 @@
+"""A trained encoder to the files of a model folder: ONNX int8, tokenizer, configuration."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from models.info import ENCODER_FILE, TOKENIZER_FILE
+from models.training.encoder import TopicEncoder
+
+CONFIG_FILE = "config.json"
+
+
+class Pooled(nn.Module):
+    """The trunk and its pooling, without the heads."""
+
+    def __init__(self, model: TopicEncoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+        """Embeddings [n, width]."""
+        return self.model.embed(input_ids, attention_mask)
+
+
+def export_encoder(model: TopicEncoder, base: Path, folder: Path, max_tokens: int) -> None:
+    """Write model.onnx, tokenizer.json and config.json."""
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = Path(scratch) / "fp32.onnx"
+        write_fp32(model, plain, max_tokens)
+        config = model.trunk.config
+        quantise(plain, folder / ENCODER_FILE, (config.intermediate_size, config.hidden_size))
+    tokenizer = Tokenizer.from_file(str(base / TOKENIZER_FILE))
+    # Published tokenizers pad and cut to a length of their own.
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.save(str(folder / TOKENIZER_FILE))
+    shutil.copyfile(base / CONFIG_FILE, folder / CONFIG_FILE)
+
+
+def write_fp32(model: TopicEncoder, path: Path, max_tokens: int) -> None:
+    """The graph with fp32 weights: input_ids, attention_mask to embedding."""
+    ids = torch.ones((3, min(17, max_tokens)), dtype=torch.long)
+    mask = torch.ones_like(ids)
+    mask[1, 9:] = 0
+    sizes = {
+        0: torch.export.Dim("rows", min=1, max=1024),
+        1: torch.export.Dim("tokens", min=2, max=max_tokens),
+    }
+    program = torch.onnx.export(
+        Pooled(model).eval(),
+        (ids, mask),
+        input_names=["input_ids", "attention_mask"],
+        output_names=["embedding"],
+        dynamic_shapes={"input_ids": sizes, "attention_mask": sizes},
+        dynamo=True,
+        opset_version=18,
+        verbose=False,
+    )
+    program.optimize()
+    program.save(str(path), external_data=False)
+
+
+def quantise(source: Path, target: Path, kept: tuple[int, int]) -> None:
+    """Dynamic int8 per channel, but for the matrices of shape `kept`, which lose most by it.
+
+    Seven bits, so that processors without VNNI do not saturate.
+    """
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    graph = onnx.load(source).graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    skipped = [
+        node.name
+        for node in graph.node
+        if node.op_type == "MatMul" and any(shapes.get(name) == kept for name in node.input)
+    ]
+    quantize_dynamic(
+        str(source),
+        str(target),
+        per_channel=True,
+        reduce_range=True,
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+        nodes_to_exclude=skipped,
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "MatMulConstBOnly": True},
+    )
+    # The exporter notes the stack behind each node, with paths of the machine it ran on.
+    made = onnx.load(target)
+    for part in (made, made.graph, *made.graph.node, *made.graph.value_info):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.save(made, str(target))
