@@ -5,6 +5,7 @@ import json
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -301,6 +302,23 @@ def _file_rows(path):
     import pyarrow.parquet
 
     return pyarrow.parquet.ParquetFile(path).read().to_pylist()
+
+
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_is_kept_to_in_both_its_forms(run, feed, polls, empty_newsroom, site, as_date):
+    url, later = feed(0), datetime.now(UTC) + timedelta(hours=1)
+    answer = empty_newsroom.replies["/feed.xml"]
+    value = format_datetime(later, usegmt=True) if as_date else "3600"
+    busy = site.Reply(status=429, headers={"Retry-After": value})
+    empty_newsroom.replies["/feed.xml"] = busy
+    run("run", url)
+    (poll,) = polls()
+    assert abs(poll["retry_at"] - later) < timedelta(seconds=20)
+    assert poll["next_poll_at"] == poll["retry_at"]
+    empty_newsroom.replies["/feed.xml"] = answer
+    assert "its server asks to wait until" in run("run", url).out
+    assert run("retry").out == "No dead letter to try again.\n"
+    assert len(empty_newsroom.asked("/feed.xml")) == 1
 
 
 def test_a_feed_whose_server_asks_to_wait_is_left_alone_until_then(
