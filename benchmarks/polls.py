@@ -77,7 +77,7 @@ def measure(feeds: int, hosts: int, threads: int) -> tuple[float, float, int]:
             {"url": f"http://127.0.1.{n % hosts + 1}:{port}/feed{n}", "kind": "feed"}
             for n in range(feeds)
         ]
-        fetch = {"threads": threads, "attempts": 1}
+        fetch = {"threads": threads, "attempts": 1, "robots": False}
         config.write_text(json.dumps({"fetch": fetch, "sources": sources}))
         flags, options = parse_run(["--config", str(config), "--lake", lake])
         run_plan(make_plan(flags), options)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 
 import pyarrow.dataset
 import pytest
@@ -262,36 +261,6 @@ def newsroom() -> Iterator[Newsroom]:
     fill(newsroom)
     yield newsroom
     newsroom.close()
-
-
-@pytest.fixture
-def empty_newsroom() -> Iterator[Newsroom]:
-    """A newsroom without anything, to be filled by the test."""
-    newsroom = Newsroom()
-    yield newsroom
-    newsroom.close()
-
-
-@pytest.fixture(scope="session")
-def site() -> SimpleNamespace:
-    """What a test fills a newsroom with."""
-    return SimpleNamespace(Reply=Reply, page=story_page, rss=rss, item=rss_item, text=story)
-
-
-@pytest.fixture
-def run(empty_newsroom, wirewatch, tmp_path) -> Callable[..., Outcome]:
-    """Runs a command on the lake of the test; keyword arguments are the polls section."""
-
-    def command(*words: object, **polls: object) -> Outcome:
-        fetch = {"total_timeout": 2, "connect_timeout": 1, "attempts": 1, "max_bytes": 200_000}
-        config = tmp_path / "monitor.yaml"
-        polls = {"retry_after": 0, **polls}
-        config.write_text(json.dumps({"fetch": fetch, "polls": polls}))
-        outcome = wirewatch(*words, "--config", config, "--lake", tmp_path / "lake")
-        assert outcome.code == 0, outcome.err
-        return outcome
-
-    return command
 
 
 @pytest.fixture

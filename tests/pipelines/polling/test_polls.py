@@ -2,64 +2,13 @@
 
 import gzip
 import json
-import random
-from collections import Counter
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
+from email.utils import format_datetime
 
 import pytest
 
 from schemas.tables import POLLS
 from transforms.lake import put_rows
-
-DAY = "Fri, 01 Mar 2024 09:00:00 GMT"
-
-
-@pytest.fixture
-def lake(tmp_path):
-    return tmp_path / "lake"
-
-
-@pytest.fixture
-def polls(lake, rows):
-    """The polls of the lake, oldest first."""
-    return lambda: sorted(rows(lake, "polls"), key=lambda poll: poll["polled_at"])
-
-
-@pytest.fixture
-def found(lake, rows):
-    """The paths of the articles in the lake, with how often each is there."""
-
-    def articles():
-        if not (lake / "passages").exists():
-            return Counter()
-        first = [row for row in rows(lake, "passages") if row["position"] == 0]
-        return Counter(urlsplit(row["canonical_url"]).path for row in first)
-
-    return articles
-
-
-@pytest.fixture
-def feed(empty_newsroom, site):
-    """Fills the newsroom with a feed of stories that answers 304 to its own validators."""
-
-    def fill(*numbers, path="/feed.xml", etag='W/"v 1"'):
-        newsroom = empty_newsroom
-        items = []
-        for number in numbers:
-            newsroom.replies[f"/news/{number}"] = site.Reply(site.page(number))
-            items.append(site.item(f"Story {number}", newsroom.url(f"/news/{number}"), DAY))
-        whole = site.rss("Post", *items)
-        whole.headers = {"ETag": etag, "Last-Modified": "yesterday, as it were"}
-
-        def answer(headers):
-            same = headers["If-None-Match"] == etag
-            return site.Reply(status=304) if same else whole
-
-        newsroom.replies[path] = answer
-        return newsroom.url(path)
-
-    return fill
 
 
 def test_validators_are_sent_back_as_they_came_and_304_is_a_poll(run, feed, polls, empty_newsroom):
@@ -88,42 +37,6 @@ def test_a_false_304_is_found_out_in_time(run, feed, found, empty_newsroom, site
     run("run", url, full_every=0)
     assert found() == {"/news/0": 1, "/news/1": 1}
     assert empty_newsroom.asked("/feed.xml")[-1]["If-None-Match"] is None
-
-
-def test_a_page_that_failed_is_tried_again_when_its_feed_has_not_changed(
-    run, feed, found, lake, rows, wirewatch, empty_newsroom, site
-):
-    url = feed(0, 1)
-    empty_newsroom.fault = lambda path: site.Reply(status=503) if path == "/news/1" else None
-    for _ in range(3):
-        run("run", url)
-    assert found() == {"/news/0": 1}
-    assert sorted(letter["tries"] for letter in rows(lake, "errors")) == [1, 2, 3]
-    assert len({letter["letter_id"] for letter in rows(lake, "errors")}) == 1
-    empty_newsroom.fault = lambda path: None
-    out = run("run", url).out
-    assert "1 dead letters of earlier runs are done" in out
-    assert found() == {"/news/0": 1, "/news/1": 1}
-    assert Counter(poll["status"] for poll in rows(lake, "polls")) == {200: 1, 304: 3}
-    # The title and the date are those that the feed gave when it listed the page.
-    titles = {row["title"] for row in rows(lake, "passages")}
-    assert titles == {"Story 0", "Story 1"}
-    count = "select count(*) as open from dead_letters"
-    assert wirewatch("query", count, "--lake", lake, "--format", "csv").out == "open\n0\n"
-
-
-def test_a_page_waits_longer_each_time_and_is_given_up(run, feed, empty_newsroom, site):
-    url = feed(0)
-    empty_newsroom.fault = lambda path: site.Reply(status=503) if path == "/news/0" else None
-    run("run", url, retry_after=3600)
-    assert "1 failed pages wait" in run("run", url, retry_after=3600).out
-    assert len(empty_newsroom.asked("/news/0")) == 1
-    run("run", url, "--force", retry_after=3600)
-    assert len(empty_newsroom.asked("/news/0")) == 2
-    run("run", url, tries=3)
-    assert len(empty_newsroom.asked("/news/0")) == 3
-    assert "1 failed pages wait" in run("run", url, tries=3).out
-    assert len(empty_newsroom.asked("/news/0")) == 3
 
 
 def test_a_feed_that_is_gone_is_not_asked_again_and_says_so(run, feed, polls, empty_newsroom, site):
@@ -214,93 +127,21 @@ def test_one_text_under_two_addresses_of_a_site_is_one_article(run, found, empty
     assert found() == {"/news/0": 1}
 
 
-def test_a_feeds_own_text_stands_in_for_a_page_that_cannot_be_had(
-    run, lake, rows, empty_newsroom, site
-):
-    newsroom = empty_newsroom
-    html = "".join(f"<p>{paragraph}</p>" for paragraph in site.text(0))
-    item = (
-        "<item><title>Story</title><link>{}</link>"
-        f"<content:encoded><![CDATA[{html}]]></content:encoded></item>"
-    )
-    items = "".join(item.format(newsroom.url(path)) for path in ("/gone", "/broken", "/menu"))
-    newsroom.replies["/feed.xml"] = site.Reply(
-        '<rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/"><channel>'
-        f"<title>Post</title>{items}</channel></rss>"
-    )
-    newsroom.replies["/broken"] = site.Reply(status=503)
-    newsroom.replies["/menu"] = site.Reply("<html><body><img src='map.png'></body></html>")
-    url = newsroom.url("/feed.xml")
-    out = run("run", url, tries=2).out
-    # All three carry one text, so that one article is kept; /broken may come yet.
-    assert "1 new articles" in out and "texts are the feed's own" in out
-    assert [letter["key"] for letter in rows(lake, "errors")] == [newsroom.url("/broken")]
-    assert {row["text_from"] for row in rows(lake, "passages")} == {"feed"}
-    text = "".join(
-        row["text"] for row in sorted(rows(lake, "passages"), key=lambda row: row["position"])
-    )
-    assert site.text(0)[0] in text
-    # After its last try the feed's text is used for it too, and is known by then.
-    out = run("run", url, tries=2).out
-    assert "1 dead letters of earlier runs are done" in out
-
-
-def test_nothing_is_polled_before_its_articles_are_in_the_lake(feed, wirewatch, lake, found, run):
-    url = feed(0)
-    lake.mkdir()
-    (lake / "passages").write_text("a file where a folder must be")
-    with pytest.raises(Exception, match="passages"):
-        wirewatch("run", url, "--lake", lake)
-    assert not (lake / "polls").exists()
-    (lake / "passages").unlink()
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_is_kept_to_in_both_its_forms(run, feed, polls, empty_newsroom, site, as_date):
+    url, later = feed(0), datetime.now(UTC) + timedelta(hours=1)
+    answer = empty_newsroom.replies["/feed.xml"]
+    value = format_datetime(later, usegmt=True) if as_date else "3600"
+    busy = site.Reply(status=429, headers={"Retry-After": value})
+    empty_newsroom.replies["/feed.xml"] = busy
     run("run", url)
-    assert found() == {"/news/0": 1}
-
-
-def test_retry_puts_dead_letters_through_again(run, feed, found, lake, rows, empty_newsroom, site):
-    url = feed(0)
-    empty_newsroom.fault = lambda path: site.Reply(status=503)
-    run("run", url)
-    empty_newsroom.fault = lambda path: site.Reply(status=503) if path == "/news/0" else None
-    assert run("retry", "--stage", "fetch").out == "No dead letter to try again.\n"
-    run("retry", "--stage", "read")
-    open_letters = [row for row in rows(lake, "errors") if row["done_at"] is None]
-    stages = {(row["stage"], row["tries"]) for row in open_letters}
-    assert stages == {("read", 1), ("fetch", 1)}
-    run("retry")
-    assert found() == {}
-    assert max(row["tries"] for row in rows(lake, "errors")) == 2
-    empty_newsroom.fault = lambda path: None
-    before = len(empty_newsroom.asked("/feed.xml"))
-    assert "1 new articles" in run("retry", "--stage", "fetch").out
-    assert len(empty_newsroom.asked("/feed.xml")) == before
-    assert found() == {"/news/0": 1}
+    (poll,) = polls()
+    assert abs(poll["retry_at"] - later) < timedelta(seconds=20)
+    assert poll["next_poll_at"] == poll["retry_at"]
+    empty_newsroom.replies["/feed.xml"] = answer
+    assert "its server asks to wait until" in run("run", url).out
     assert run("retry").out == "No dead letter to try again.\n"
-
-
-def test_a_retry_whose_article_is_there_already_only_marks_it_done(
-    run, feed, found, lake, rows, empty_newsroom, site
-):
-    """What a run leaves that is killed between the article and the closing row."""
-    url = feed(0)
-    empty_newsroom.fault = lambda path: site.Reply(status=503) if path == "/news/0" else None
-    run("run", url)
-    empty_newsroom.fault = lambda path: None
-    run("run", url)
-    for file in (lake / "errors").rglob("*.parquet"):
-        if any(row["done_at"] for row in _file_rows(file)):
-            file.unlink()
-    asked = len(empty_newsroom.requests)
-    assert "1 dead letters of earlier runs are done" in run("retry").out
-    assert len(empty_newsroom.requests) == asked
-    assert found() == {"/news/0": 1}
-    assert run("retry").out == "No dead letter to try again.\n"
-
-
-def _file_rows(path):
-    import pyarrow.parquet
-
-    return pyarrow.parquet.ParquetFile(path).read().to_pylist()
+    assert len(empty_newsroom.asked("/feed.xml")) == 1
 
 
 def test_a_feed_whose_server_asks_to_wait_is_left_alone_until_then(
@@ -371,25 +212,3 @@ def test_sitemaps_and_their_indexes_are_polled_like_feeds(
     # An index is always read whole, so that its sitemaps are read.
     assert newsroom.asked("/index.xml")[1]["If-None-Match"] is None
     assert [poll["entries"] for poll in polls()] == [1, 1, 1, 1]
-
-
-def test_with_three_answers_in_ten_failing_every_article_arrives(
-    run, feed, found, empty_newsroom, site
-):
-    feeds = {f"/feed{n}.xml": range(3 * n, 3 * n + 3) for n in range(4)}
-    urls = [feed(*numbers, path=path) for path, numbers in feeds.items()]
-    faults = random.Random(20_260_311)
-
-    def fault(path):
-        if faults.random() > 0.3:
-            return None
-        status = faults.choice([429, 500, 502, 503, 504])
-        return site.Reply(status=status)
-
-    empty_newsroom.fault = fault
-    wanted = {f"/news/{number}": 1 for numbers in feeds.values() for number in numbers}
-    for _ in range(12):
-        run("run", *urls, "--force", tries=50)
-        if found() == wanted:
-            break
-    assert found() == wanted
