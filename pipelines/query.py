@@ -1,4 +1,4 @@
-"""SQL over the lake, by DuckDB: views passages, articles, health and the tables of events."""
+"""SQL over the lake, by DuckDB: its tables, and views made of them."""
 
 import csv
 import json
@@ -48,6 +48,7 @@ with latest as (
 )
 select * exclude (done_at) from latest where done_at is null
 """
+
 # One row a source and day of fetching: how many of its pages gave a text, and how long the
 # texts were, beside the same of all its earlier days.
 HEALTH = """
@@ -57,7 +58,8 @@ with pages as (
   from passages group by source, article_id, revision, fetched_at::date
   union all
   select source, occurred_at::date, null from errors
-  where stage = 'extract' and source is not null
+  where stage = 'extract' and source is not null and done_at is null
+  group by source, occurred_at::date, coalesce(letter_id, key)
 ), days as (
   select source, date, count(*)::integer as pages,
     round(count(chars) / count(*), 3) as text_share,

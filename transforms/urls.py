@@ -1,5 +1,6 @@
 """Addresses: their normal form and the id made from it."""
 
+import functools
 from urllib.parse import urljoin
 
 from courlan import extract_domain, normalize_url
@@ -60,5 +61,10 @@ def canonical_url(fetched: str | None, claimed: object) -> str | None:
 
 
 def site(url: str) -> str:
-    """The registered domain of a URL, or its host, without www, and port where it has none."""
-    return extract_domain(url) or url.split("://", 1)[1].partition("/")[0].removeprefix("www.")
+    """The registered domain of a URL, or its host and port where it has none."""
+    return _domain(url.partition("://")[2].partition("/")[0])
+
+
+@functools.lru_cache(maxsize=65_536)
+def _domain(host: str) -> str:
+    return extract_domain(f"https://{host}") or host.lower().removeprefix("www.")

@@ -70,7 +70,7 @@ def add_errors(lake, day, count, source="Gazette"):
     for number in range(count):
         letter = DeadLetter(
             "extract", f"https://{source}.example/e{number}", source, "NoArticle", "none", False,
-            1, None, day,
+            1, None, day, letter_id=f"{source}{number}",
         )  # fmt: skip
         row = dataclasses.asdict(letter)
         put_rows(lake, ERRORS, day.date(), [f"{source}{day}{number}"], [row])

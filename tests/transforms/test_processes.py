@@ -22,13 +22,14 @@ GOOD = f"<html><head><title>T</title></head><body><article>{f'<p>{WORDS * 3}</p>
 ENDLESS = f"<html><body><p {' '.join(f'a{n}=1' for n in range(300_000))}>{WORDS}".encode()
 # A hundred bytes of memory for each byte of the page.
 SWELLING = f"<html><body>{'<a href=/x>y</a> ' * 500_000}".encode()
-QUICK = ExtractPolicy(timeout=1.0, max_memory=400_000_000, processes=1)
+QUICK = ExtractPolicy(timeout=1.0, processes=1)
+SMALL = ExtractPolicy(timeout=60.0, max_memory=400_000_000, processes=1)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits and /proc are Linux's")
 
 
 @pytest.fixture
-def pool():
-    pool = PagePool(QUICK)
+def pool(request):
+    pool = PagePool(getattr(request, "param", SMALL))
     yield pool
     pool.close()
 
@@ -45,6 +46,7 @@ def test_a_process_reads_one_page_after_the_other(pool):
     assert process.pages == 2
 
 
+@pytest.mark.parametrize("pool", [QUICK], indirect=True)
 def test_a_page_over_its_time_is_given_up_and_the_next_one_read(pool):
     error = failure(pool, ENDLESS)
     assert (error.error_type, error.retryable) == ("ExtractTimeout", True)
