@@ -63,6 +63,8 @@ class FetchSettings(Strict):
     max_crawl_delay: float = pydantic.Field(10.0, ge=0)
     max_retry_after: float = pydantic.Field(5.0, ge=0)
     allow_hosts: tuple[str, ...] = ()
+    archive_timeout: float = pydantic.Field(3600.0, gt=0)
+    max_archive_bytes: int = pydantic.Field(2_000_000_000, gt=0)
 
 
 class PollSettings(Strict):

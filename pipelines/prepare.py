@@ -144,6 +144,8 @@ def http_policy(fetch: FetchSettings, named: tuple[Source, ...], config: Path) -
         robots=fetch.robots,
         max_crawl_delay=fetch.max_crawl_delay,
         max_retry_after=fetch.max_retry_after,
+        archive_timeout=fetch.archive_timeout,
+        max_archive_bytes=fetch.max_archive_bytes,
     )
 
 

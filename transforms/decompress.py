@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import brotli
 
@@ -80,13 +80,22 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
 class Body:
     """Takes the pieces of an answer as they arrive and gives the whole.
 
-    Over ``max_bytes`` it raises Unusable, or keeps the start where it may be ``cut``.
+    Over ``max_bytes`` it raises Unusable, or keeps the start where it may be ``cut``. With
+    a ``file`` the body goes there, and ``whole`` gives none.
     """
 
-    def __init__(self, max_bytes: int, content_encoding: str = "", cut: bool = False):
+    def __init__(
+        self,
+        max_bytes: int,
+        content_encoding: str = "",
+        cut: bool = False,
+        file: BinaryIO | None = None,
+    ):
         self._max_bytes = max_bytes
         self._cut = cut
         self._content = bytearray()
+        self._file = file
+        self._size = 0
         self._has_data = False
         names = [name.strip().lower() for name in content_encoding.split(",")]
         names = [name for name in names if name not in ("", "identity")]
@@ -98,12 +107,12 @@ class Body:
     @property
     def is_full(self) -> bool:
         """Whether a body that may be cut has all that is kept of it."""
-        return self._cut and len(self._content) >= self._max_bytes
+        return self._cut and self._size >= self._max_bytes
 
     def add(self, data: bytes) -> None:
         """Takes the next piece. Raises Unusable."""
         self._has_data = self._has_data or bool(data)
-        room = self._max_bytes - len(self._content)
+        room = self._max_bytes - self._size
         try:
             for decoder in self._decoders:
                 is_last = decoder is self._decoders[-1]
@@ -114,7 +123,12 @@ class Body:
             raise Unusable("BadEncoding", f"damaged compression: {error}") from error
         if len(data) > room and not self._cut:
             raise self._too_large()
-        self._content += data[:room]
+        kept = data[:room]
+        self._size += len(kept)
+        if self._file is None:
+            self._content += kept
+        else:
+            self._file.write(kept)
 
     def whole(self) -> bytes:
         """The body, once all has arrived. Raises Unusable where its end is missing."""

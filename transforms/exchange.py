@@ -7,6 +7,7 @@ import ssl
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from typing import BinaryIO
 
 import h2.exceptions
 import httpcore2
@@ -41,7 +42,8 @@ NO_CONTACT = (
 class Asked:
     """A page or feed that is being asked for, across its redirects and attempts.
 
-    ``seconds`` is what is left of the time that servers may take for it.
+    ``seconds`` is what is left of the time that servers may take for it; ``file`` takes the
+    body, where it may be too large for memory.
     """
 
     seconds: float
@@ -51,6 +53,7 @@ class Asked:
     may_cut: bool = False
     attempt: int = 1
     host: str = ""
+    file: BinaryIO | None = None
     cookies: httpx2.Cookies = dataclasses.field(default_factory=httpx2.Cookies)
 
 
@@ -165,7 +168,11 @@ def read_body(
     pieces: Iterator[bytes], headers: Mapping[str, str], asked: Asked, limits: Limits
 ) -> bytes:
     """The body of an answer, decompressed. Raises Unusable."""
-    body = Body(asked.max_bytes, headers.get("content-encoding", ""), asked.may_cut)
+    if asked.file is not None:
+        asked.file.seek(0)
+        asked.file.truncate()
+    encoding = headers.get("content-encoding", "")
+    body = Body(asked.max_bytes, encoding, asked.may_cut, asked.file)
     # Chunks and frames have headers of their own.
     limits.what, limits.room = "bytes", asked.max_bytes * 9 // 8 + MAX_HEADER_BYTES
     for piece in pieces:

@@ -9,13 +9,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from schemas.records import Source
 from transforms.deadletter import Unusable
-from transforms.http import HttpPolicy, open_client
+from transforms.http import HttpPolicy, Response, open_client
 from transforms.lake import is_remote
 from transforms.sources.archives import HEAD_BYTES
 from transforms.urls import is_web
@@ -23,6 +24,7 @@ from transforms.urls import is_web
 READ_ERRORS = (OSError, BeamIOError, EOFError, ValueError)
 # Archives from the web that a process keeps on disk for as long as it reads their pages.
 KEPT_ARCHIVES = 4
+WARC_SUFFIXES = (".warc", ".warc.gz")
 
 
 def expand_source(source: Source) -> list[Source]:
@@ -54,6 +56,11 @@ def match_files(pattern: str) -> list[str]:
         return sorted(file.path for file in FileSystems.match([pattern])[0].metadata_list)
     except (BeamIOError, ValueError) as error:
         raise Unusable("NotFound", f"cannot be listed: {error}", retryable=True) from error
+
+
+def looks_like_archive(url: str) -> bool:
+    """Whether a URL's path ends as that of a WARC archive does."""
+    return urlsplit(url).path.lower().endswith(WARC_SUFFIXES)
 
 
 def is_hidden(path: str, root: str) -> bool:
@@ -121,6 +128,14 @@ class WebArchives:
         with self._lock:
             self._put(url, file)
 
+    def fetch(self, url: str, at: str, http: HttpPolicy) -> Response:
+        """Asks for the archive ``url`` at the address ``at`` and keeps it. Raises Unusable."""
+        file = tempfile.TemporaryFile()  # noqa: SIM115 As above.
+        answer = open_client(http).download(at, file)
+        with self._lock:
+            self._put(url, file)
+        return answer
+
     def _put(self, url: str, file: BinaryIO) -> None:
         replaced = self._files.pop(url, None)
         self._files[url] = file
@@ -135,7 +150,7 @@ class WebArchives:
         with self._lock:
             if url not in self._files:
                 file = tempfile.TemporaryFile()  # noqa: SIM115 As above.
-                file.write(open_client(http).get(url).body)
+                open_client(http).download(url, file)
                 self._put(url, file)
             yield self._files[url]
 

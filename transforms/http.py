@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Generator
 from datetime import UTC, datetime
+from typing import BinaryIO
 
 import httpx2
 
@@ -44,6 +45,7 @@ LOOK_AGAIN_SECONDS = 0.05
 class HttpPolicy:
     """How requests are made. Times in seconds, sizes in bytes.
 
+    ``archive_timeout`` and ``max_archive_bytes`` stand for WARC archives, which go to disk.
     ``total_timeout`` bounds what servers may take for one page or feed, with its redirects
     and tries. ``host_delay`` is the pause between requests to a host, ``local_delay`` the
     same for this machine. ``allow_hosts`` is as transforms.guard.Guard takes it.
@@ -62,6 +64,8 @@ class HttpPolicy:
     max_crawl_delay: float = 10.0
     max_retry_after: float = 5.0
     first_wait: float = 0.5
+    archive_timeout: float = 3600.0
+    max_archive_bytes: int = 2_000_000_000
 
 
 class HttpClient:
@@ -91,6 +95,15 @@ class HttpClient:
         a 304 that was asked for.
         """
         return wait_through(self.ask(url, etag, last_modified, robots))
+
+    def download(self, url: str, file: BinaryIO) -> Response:
+        """As ``get``, with the body in ``file`` and the limits of an archive."""
+        asked = Asked(
+            seconds=self._policy.archive_timeout,
+            max_bytes=self._policy.max_archive_bytes,
+            file=file,
+        )
+        return wait_through(self._try(url, asked))
 
     def ask(
         self,

@@ -13,7 +13,8 @@ from transforms.decode import gunzip
 from transforms.files import (
     expand_source,
     is_utf8,
-    open_raw,
+    looks_like_archive,
+    open_archive,
     read_file,
     read_head,
     web_archives,
@@ -80,6 +81,9 @@ class ReadSource(ConcurrentDoFn):
 
     def _read(self, reading: Reading) -> None:
         location = reading.source.location
+        if is_web(location) and (reading.kind == "warc" or looks_like_archive(location)):
+            self._download(reading)
+            return
         if is_web(location):
             self._ask(reading)
             if reading.is_unchanged:
@@ -119,11 +123,21 @@ class ReadSource(ConcurrentDoFn):
         finally:
             reading.seconds = time.monotonic() - reading.start
 
+    def _download(self, reading: Reading) -> None:
+        """Reads an archive from the web, by way of a file on disk."""
+        location = reading.source.location
+        url = (reading.feed and reading.feed.moved_to) or location
+        try:
+            reading.answer = web_archives.fetch(location, url, self._http)
+        finally:
+            reading.seconds = time.monotonic() - reading.start
+        self._read_archive(reading)
+
     def _read_archive(self, reading: Reading) -> None:
         """Reads an archive as a stream: it may be larger than memory."""
         reading.kind = "warc"
         document = Document(reading.source, reading.source.location, b"")
-        with open_raw(document.location) as stream:
+        with open_archive(document.location, self._http) as stream:
             for item in archive_items(stream, document):
                 reading.items.append(item)
             reading.size = stream.seek(0, 2) or stream.tell()

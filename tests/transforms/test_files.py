@@ -4,6 +4,7 @@ import io
 import apache_beam as beam
 import pytest
 from apache_beam.io.filesystem import FileMetadata, FileSystem
+from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from schemas.records import Entry, Source
@@ -121,3 +122,30 @@ def test_an_archive_on_the_web_is_asked_for_once(
         )
         assert_that(bodies, equal_to([f"<p>{url}</p>".encode() for url in URLS]))
     assert len(httpserver.log) == 1
+
+
+@pytest.mark.parametrize(("name", "kind"), [("/crawl.warc.gz", None), ("/crawl", "warc")])
+def test_an_archive_on_the_web_may_be_larger_than_a_page(
+    httpserver, http_policy, tmp_path, name, kind, pipeline
+):
+    body = b"".join(MEMBERS)
+    httpserver.expect_request(name).respond_with_data(body, content_type="x/y")
+    policy = http_policy(max_bytes=len(body) // 2)
+    with pipeline as p:
+        sources = p | beam.Create([Source(httpserver.url_for(name), kind=kind)])
+        read = sources | ReadSources(policy, 2, str(tmp_path))
+        bodies = read["entries"] | beam.Map(
+            lambda entry: wait_through(fetch_page(entry, policy)).body
+        )
+        assert_that(bodies, equal_to([f"<p>{url}</p>".encode() for url in URLS]))
+    assert len(httpserver.log) == 1
+
+
+def test_an_archive_on_the_web_has_a_limit_of_its_own(httpserver, http_policy, tmp_path):
+    httpserver.expect_request("/crawl.warc.gz").respond_with_data(b"".join(MEMBERS))
+    policy = http_policy(max_archive_bytes=100)
+    with TestPipeline("FnApiRunner") as p:
+        sources = p | beam.Create([Source(httpserver.url_for("/crawl.warc.gz"))])
+        read = sources | ReadSources(policy, 2, str(tmp_path))
+        types = read["errors"] | beam.Map(lambda letter: letter.error_type)
+        assert_that(types, equal_to(["TooLarge"]))

@@ -99,3 +99,7 @@ def test_depth_and_number_are_limited(read, monkeypatch):
 def test_its_kind_is_found_from_its_first_element(document):
     assert detect_kind(document(urlset(ONE), "/a.xml")) == "sitemap"
     assert detect_kind(document(b"<sitemapindex/>", "/a")) == "sitemap"
+
+
+def test_an_element_of_an_undeclared_namespace_is_passed_over(read):
+    assert len(read(urlset("<rdff:RDF/>", ONE))) == 1

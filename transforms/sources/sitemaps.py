@@ -93,4 +93,5 @@ def no_link(document: Document, position: int, link: str | None) -> DeadLetter:
 
 def local_name(element: etree._Element) -> str:
     """The name of an element without its namespace; empty for a comment or an entity."""
-    return str(etree.QName(element).localname) if isinstance(element.tag, str) else ""
+    # Not by lxml's QName, which refuses names that its own parser lets through.
+    return element.tag.rpartition("}")[2].rpartition(":")[2] if isinstance(element.tag, str) else ""
