@@ -101,5 +101,6 @@ def test_its_kind_is_found_from_its_first_element(document):
     assert detect_kind(document(b"<sitemapindex/>", "/a")) == "sitemap"
 
 
-def test_an_element_of_an_undeclared_namespace_is_passed_over(read):
-    assert len(read(urlset("<rdff:RDF/>", ONE))) == 1
+def test_an_undeclared_namespace_is_a_damage_that_costs_no_entry(read):
+    found = read(urlset("<rdff:RDF/>", ONE))
+    assert [type(item) for item in found] == [Entry, DeadLetter]
