@@ -182,7 +182,10 @@ class Lanes:
         if goes_first:
             lane.queue.appendleft(task)
         else:
-            lane.queue.append(task)
+            # Before those that have yet to wait, and after all the others.
+            moment = max(task.not_before, time.monotonic())
+            waiting = (n for n, other in enumerate(lane.queue) if other.not_before > moment)
+            lane.queue.insert(next(waiting, len(lane.queue)), task)
         if lane.queue[0] is task:
             self._schedule(name)
 

@@ -184,6 +184,25 @@ def test_no_thread_is_held_by_what_waits(lanes):
     assert found == {"next in its lane", "elsewhere", "in no lane"}
 
 
+def test_an_element_passes_one_that_began_to_wait_before_it_came(lanes):
+    def work(element):
+        if element == "late":
+            yield Turn("slow", 3600)
+        return [element]
+
+    made = lanes(work, threads=1)
+    made.add("slow", "late")
+    made.add("other", "elsewhere")
+    # With one thread, the late one waits in its lane by the time this is done.
+    assert [task.element for task in made.collect(wait=True)] == ["elsewhere"]
+    made.add("slow", "next in its lane")
+    made.add(None, "in no lane")
+    found = []
+    while len(found) < 2:
+        found += [task.element for task in made.collect(wait=True)]
+    assert set(found) == {"next in its lane", "in no lane"}
+
+
 def test_only_as_many_are_begun_as_may_be_held(lanes):
     begun, some = [], threading.Semaphore(0)
 
