@@ -98,7 +98,8 @@ def given_json(given: Source | Entry) -> str:
     fields = {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in dataclasses.asdict(given).items()
-        if value and name not in ("content", "tries")
+        # A nought says something: the place of an archive's first page, an offset of UTC.
+        if value not in (None, ()) and name not in ("content", "tries")
     }
     return json.dumps({type(given).__name__.lower(): fields}, ensure_ascii=False)
 

@@ -115,3 +115,11 @@ def test_one_text_of_a_site_is_known_under_every_address(tmp_path, classified):
     assert ledger.knows_content(classified("https://a.example/2", "A text.").split.article)
     assert not ledger.knows_content(classified("https://b.example/1", "A text.").split.article)
     assert ledger.knows_address("http://www.a.example/1")
+
+
+def test_a_letter_keeps_what_is_nought():
+    entry = Entry(
+        "https://a.example/1", "desk", archive="a.warc", offset=0, published_offset_minutes=0
+    )
+    letter = dead_letter("fetch", "a.warc#0", "desk", Unusable("NotFound", "gone"), given=entry)
+    assert letter_input(letter) == dataclasses.replace(entry, tries=1)

@@ -37,6 +37,7 @@ def test_a_news_sitemap_gives_title_date_and_language(read):
             title="Bridge & mill",
             lang="en",
             published_at=datetime(2024, 3, 1, 8, tzinfo=UTC),
+            published_offset_minutes=120,
         )
     ]
 

@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 import json
 from datetime import UTC, datetime
@@ -46,9 +47,8 @@ def test_each_feed_format_gives_its_entries(
     data, document, name, source, link, title, authors, date
 ):
     found = read(document((data / name).read_bytes(), f"/feeds/{name}"))
-    assert found[0] == Entry(
-        link, source, None, f"/feeds/{name}", title, authors, published_at=date
-    )
+    entry = dataclasses.replace(found[0], published_offset_minutes=None)
+    assert entry == Entry(link, source, None, f"/feeds/{name}", title, authors, published_at=date)
 
 
 @pytest.mark.parametrize("folder", ["/feeds", "https://feeds.example"])
@@ -270,3 +270,29 @@ def test_every_kind_takes_any_bytes_without_a_crash(document):
                 read(document(body), kind)
             except Unusable as error:
                 assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "at", "offset"),
+    [
+        ("feed", "<pubDate>Fri, 01 Mar 2024 23:30:00 -0500</pubDate>", "2024-03-02T04:30", -300),
+        ("feed", "<pubDate>Fri, 01 Mar 2024 23:30:00 GMT</pubDate>", "2024-03-01T23:30", 0),
+        ("feed", "<pubDate>Fri, 01 Mar 2024 23:30:00</pubDate>", "2024-03-01T23:30", None),
+        ("jsonfeed", "2024-03-01T10:00:00+02:00", "2024-03-01T08:00", 120),
+        ("sitemap", "2024-03-01T10:00:00+02:00", "2024-03-01T08:00", 120),
+    ],
+)
+def test_a_listed_date_keeps_its_offset(document, kind, body, at, offset):
+    url = "https://a.example/1"
+    forms = {
+        "feed": f"<rss version='2.0'><channel><title>T</title><item><link>{url}</link>{body}"
+        "</item></channel></rss>",
+        "jsonfeed": f'{{"items": [{{"url": "{url}", "date_published": "{body}"}}]}}',
+        "sitemap": "<urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9' "
+        "xmlns:n='http://www.google.com/schemas/sitemap-news/0.9'><url><loc>"
+        f"{url}</loc><n:news><n:publication_date>{body}</n:publication_date></n:news></url></urlset>",
+    }
+    found = KINDS[kind](document(forms[kind].encode(), location="https://a.example/feed"))
+    (entry,) = [item for item in found if isinstance(item, Entry)]
+    moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    assert (entry.published_at, entry.published_offset_minutes) == (moment, offset)

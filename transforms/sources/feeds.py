@@ -13,7 +13,7 @@ import lxml.html
 
 from schemas.records import DeadLetter, Entry
 from transforms.clean import line_or_none
-from transforms.dates import parse_date
+from transforms.dates import Moment, parse_moment
 from transforms.deadletter import Unusable, dead_letter
 from transforms.decode import decode_text
 from transforms.fallback import pack_contents
@@ -63,7 +63,7 @@ def read_feed(document: Document) -> Iterator[Item]:
             link=absolute_url(base, item.link) if item.get("link") else None,
             title=plain_title(item),
             authors=authors,
-            published_at=feed_date(item),
+            published=feed_moment(item),
             content=content,
         )
 
@@ -102,13 +102,18 @@ def full_content(item: dict) -> str | None:
     return max(texts, key=len, default=None)
 
 
-def feed_date(item: dict) -> datetime | None:
+def feed_moment(item: dict) -> Moment | None:
     """When a feed's item was published, else updated; None where the calendar ends."""
-    moment = item.get("published_parsed") or item.get("updated_parsed")
+    name = "published" if item.get("published") else "updated"
+    stated, parsed = parse_moment(item.get(name)), item.get(f"{name}_parsed")
+    if parsed is None:
+        return stated
     try:
-        return datetime.fromtimestamp(timegm(moment), UTC) if moment else None
+        at = datetime.fromtimestamp(timegm(parsed), UTC)
     except (OverflowError, ValueError):
         return None
+    # The parser of feeds knows more forms of dates, but keeps no offset.
+    return Moment(at, stated.offset if stated and stated.at == at else None)
 
 
 def plain_title(item: dict) -> str | None:
@@ -141,7 +146,7 @@ def read_json_feed(document: Document) -> Iterator[Item]:
             link=fields.get("url") or fields.get("external_url"),
             title=fields.get("title"),
             authors=[author.get("name") for author in authors if isinstance(author, dict)],
-            published_at=parse_date(fields.get("date_published")),
+            published=parse_moment(fields.get("date_published")),
             content=content,
         )
 
@@ -164,7 +169,7 @@ def feed_entry(
     link: object,
     title: object,
     authors: list,
-    published_at: datetime | None,
+    published: Moment | None,
     content: bytes | None,
 ) -> Iterator[Entry | DeadLetter]:
     """The entry at ``position`` of a feed, or its dead letter where it has no web link."""
@@ -186,6 +191,7 @@ def feed_entry(
         title=line_or_none(title),
         authors=tuple(filter(None, map(line_or_none, authors))),
         lang=document.source.lang,
-        published_at=published_at,
+        published_at=published.at if published else None,
+        published_offset_minutes=published.offset if published else None,
         content=content,
     )

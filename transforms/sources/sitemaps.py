@@ -11,7 +11,7 @@ from lxml import etree
 
 from schemas.records import DeadLetter, Entry, Source
 from transforms.clean import line_or_none
-from transforms.dates import parse_date
+from transforms.dates import parse_moment
 from transforms.deadletter import Unusable, dead_letter
 from transforms.sources.document import Document, Item
 from transforms.urls import absolute_url, is_web
@@ -73,6 +73,7 @@ def sitemap_item(document: Document, element: etree._Element, position: int) -> 
         return no_link(document, position, fields.get("loc"))
     if local_name(element) == "sitemap":
         return Source(target, document.source.name, "sitemap", document.source.lang)
+    published = parse_moment(fields.get("publication_date"))
     return Entry(
         location=target,
         source=document.source.name or line_or_none(fields.get("name")) or document.name,
@@ -80,7 +81,8 @@ def sitemap_item(document: Document, element: etree._Element, position: int) -> 
         title=line_or_none(fields.get("title")),
         lang=line_or_none(fields.get("language")) or document.source.lang,
         # lastmod is when the page changed, not when it appeared.
-        published_at=parse_date(fields.get("publication_date")),
+        published_at=published.at if published else None,
+        published_offset_minutes=published.offset if published else None,
     )
 
 
