@@ -44,14 +44,17 @@ def run(arguments: list[str]) -> int:
 def retry(arguments: list[str]) -> int:
     """``wirewatch retry``: puts dead letters through again and prints what came of it."""
     from pipelines.options import parse_retry
-    from pipelines.prepare import make_retry_plan
+    from pipelines.retry import left_lines, make_retry_plan
 
     flags, options = parse_retry(arguments)
     plan = make_retry_plan(flags)
-    if not plan.letters and not flags.json:
-        print("No dead letter to try again.")
-        return 0
-    run_and_report(plan, options, flags.json)
+    if not flags.json:
+        for line in left_lines(plan):
+            print(line)
+        if not plan.monitor.letters:
+            print("No dead letter to try again.")
+            return 0
+    run_and_report(plan.monitor, options, flags.json)
     return 0
 
 
@@ -80,17 +83,16 @@ def run_and_report(plan: "MonitorPlan", options: "PipelineOptions", as_json: boo
 
 def query(arguments: list[str]) -> int:
     """``wirewatch query``: prints the result of SQL over the lake."""
+    import duckdb
+
+    from pipelines.query import VIEWS, open_lake, query_problem, write_result
+    from transforms.lake import is_remote
+
     parser = argparse.ArgumentParser(prog="wirewatch query", allow_abbrev=False)
-    views = "views: passages, articles, errors, dead_letters, polls, health"
-    parser.add_argument("sql", metavar="SQL", help=views)
+    parser.add_argument("sql", metavar="SQL", help="views: " + ", ".join(VIEWS))
     parser.add_argument("--lake", default="lake", help="default: lake")
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
     flags = parser.parse_args(arguments)
-
-    import duckdb
-
-    from pipelines.query import open_lake, write_result
-    from transforms.lake import is_remote
 
     if not is_remote(flags.lake) and not os.path.isdir(flags.lake):
         raise UserError(f"{flags.lake}: no such lake")
@@ -104,7 +106,7 @@ def query(arguments: list[str]) -> int:
             raise UserError("query: there is no statement in it")
         write_result(result, flags.format, sys.stdout)
     except duckdb.Error as error:
-        raise UserError(f"query: {' '.join(str(error).split())}") from error
+        raise UserError(f"query: {query_problem(error)}") from error
     return 0
 
 

@@ -1,12 +1,10 @@
 """Turns flags and configuration into a plan, refusing what cannot work before it runs."""
 
 import contextlib
-import dataclasses
 import glob
 import os
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,15 +21,14 @@ from configs.settings import (
     load_topics,
 )
 from pipelines.monitor import MonitorPlan
-from pipelines.options import RetryFlags, RunFlags
+from pipelines.options import RunFlags
 from pipelines.policy import open_model, topic_policy
 from schemas.records import Source
-from transforms.deadletter import Unusable, letter_input
+from transforms.deadletter import Unusable
 from transforms.exchange import check_url
 from transforms.guard import DEFAULT_PORTS, Guard, is_local_name
 from transforms.http import HttpPolicy
 from transforms.lake import is_remote
-from transforms.ledger import Letters
 from transforms.poll import PollPolicy
 from transforms.processes import ExtractPolicy
 from transforms.sources import KINDS
@@ -56,34 +53,6 @@ def make_plan(flags: RunFlags) -> MonitorPlan:
     typed = tuple(location for location in flags.sources if location != "-")
     named = command_sources(typed) if flags.sources else sources
     return settings_plan(settings, config, flags.lake, sources, named, force=flags.force)
-
-
-def make_retry_plan(flags: RetryFlags) -> MonitorPlan:
-    """The plan that puts open dead letters through again; without any where there is none.
-
-    Those whose server asked to wait are left to wait. Raises UserError.
-    """
-    settings, config = load_settings(flags.config)
-    lake = flags.lake or settings.lake
-    if not is_remote(lake) and not os.path.isdir(lake):
-        raise UserError(f"{lake}: no such lake")
-    found = Letters(lake)
-    found.refresh()
-    now = datetime.now(UTC)
-    letters = tuple(
-        letter
-        for letter in found.all()
-        if (flags.everything or letter.retryable)
-        and flags.stage in (None, letter.stage)
-        and (letter.retry_at is None or letter.retry_at <= now)
-    )
-    given = [(letter, letter_input(letter)) for letter in letters]
-    sources = tuple(item for _, item in given if isinstance(item, Source))
-    # An address that was refused is not retryable: what is retryable was allowed before.
-    allowed = (Source(item.location) for letter, item in given if item and letter.retryable)
-    named = (*config_sources(settings, config), *allowed)
-    plan = settings_plan(settings, config, flags.lake, sources, named, force=True)
-    return dataclasses.replace(plan, letters=letters)
 
 
 def settings_plan(

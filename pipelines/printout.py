@@ -59,12 +59,21 @@ def summary_lines(summary: Summary) -> Iterator[str]:
 def headline(summary: Summary) -> str:
     """The run in one line."""
     dead = sum(summary.dead_letters.values())
-    line = (
-        f"{summary.articles:,} new articles with {summary.passages:,} passages, "
-        f"{summary.passages_hit:,} of them on a topic; {summary.articles_known:,} articles "
-        f"already in the lake; {dead:,} dead letters; {summary.seconds:g} s"
+    new, known = (
+        counted(summary.articles, "new article"),
+        counted(summary.articles_known, "article"),
     )
-    return f"{line}; {summary.dates_refused:,} dates refused" if summary.dates_refused else line
+    line = (
+        f"{new} with {counted(summary.passages, 'passage')}, {summary.passages_hit:,} of them on a "
+        f"topic; {known} already in the lake; {counted(dead, 'dead letter')}; {summary.seconds:g} s"
+    )
+    refused = summary.dates_refused
+    return f"{line}; {counted(refused, 'date')} refused" if refused else line
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where there is not one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def drift_line(drifted: Mapping[str, Any]) -> str:
@@ -77,16 +86,19 @@ def drift_line(drifted: Mapping[str, Any]) -> str:
 
 
 def notes(summary: Summary) -> Iterator[str]:
-    """What came of the failures of earlier runs, and what stood in for pages."""
+    """What needed no reading, what came of earlier failures, what stood in for pages."""
     counts = (
-        (summary.letters_done, "dead letters of earlier runs are done"),
-        (summary.entries_waiting, "failed pages wait for their next try or have had their last"),
-        (summary.articles_repeated, "texts stood under another address of their site before"),
-        (summary.texts_from_feed, "texts are the feed's own, since the page could not be had"),
+        ("Feeds that have not changed since they were last read", summary.feeds_unchanged),
+        ("Entries listed more than once, each read once", summary.entries_repeated),
+        ("Texts that stood under another address of their site", summary.articles_repeated),
+        ("Texts from the feed itself, since the page could not be had", summary.texts_from_feed),
+        ("Dead letters of earlier runs that are done", summary.letters_done),
+        ("Failed pages that wait for their next try", summary.entries_waiting),
+        ("Failed pages that have had their last try", summary.entries_given_up),
     )
-    if any(number for number, _ in counts):
+    if any(number for _, number in counts):
         yield ""
-    yield from (f"{number:,} {what}" for number, what in counts if number)
+    yield from (f"{what}: {number:,}" for what, number in counts if number)
 
 
 def hit_lines(hit: Mapping[str, Any]) -> Iterator[str]:
@@ -132,5 +144,5 @@ def next_steps(summary: Summary) -> Iterator[str]:
     if summary.passages or summary.articles_known:
         yield f"Parquet: {summary.lake}/passages/date=*/*.parquet"
         yield f'Try:     {program} query "{HITS_QUERY}"{option}'
-    if summary.dead_letters:
+    if summary.dead_letters or summary.entries_waiting or summary.entries_given_up:
         yield f'Why:     {program} query "{ERRORS_QUERY}"{option}'

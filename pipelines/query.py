@@ -12,7 +12,10 @@ from schemas.tables import TABLES, Table
 from transforms.clean import escaped_json, one_line, spreadsheet_text
 from transforms.lake import table_files
 
-LEAST_COLUMN_WIDTH = 10
+# What a person may ask for by name.
+VIEWS = ("passages", "articles", "errors", "dead_letters", "polls", "health")
+# A column that is narrower than its name, or than this, cannot be read; the rest is borders.
+LEAST_COLUMN_WIDTH, BORDER_WIDTH = 10, 3
 # One row an article: its latest revision, its text put together from its passages.
 ARTICLES = """
 create view articles as
@@ -85,6 +88,15 @@ def open_lake(lake: str) -> duckdb.DuckDBPyConnection:
     connection.execute(DEAD_LETTERS)
     connection.execute(HEALTH)
     return connection
+
+
+def query_problem(error: duckdb.Error) -> str:
+    """What is wrong with a query, in one line; of an unknown view, which there are."""
+    problem = " ".join(str(error).split())
+    if isinstance(error, duckdb.CatalogException) and "Table with name" in problem:
+        # What DuckDB takes for meant may be a name that only we use.
+        problem = f"{problem.partition(' Did you mean')[0]} The views are {', '.join(VIEWS)}."
+    return problem
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, lake: str, table: Table) -> None:
@@ -166,7 +178,8 @@ def write_table(names: list[str], rows: list[tuple], out: TextIO) -> None:
 
     console = Console(file=out)
     cells = [[Text(one_line(shown(value))) for value in row] for row in rows]
-    if len(names) * LEAST_COLUMN_WIDTH <= console.width:
+    least = sum(max(len(name), LEAST_COLUMN_WIDTH) + BORDER_WIDTH for name in names) + 1
+    if least <= console.width or len(names) == 1:
         table = RichTable(*map(one_line, names))
         for row in cells:
             table.add_row(*row)

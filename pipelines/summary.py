@@ -66,6 +66,9 @@ class Summary:
     feed_health: list[FeedHealth]
     newest_hits: list[dict[str, Any]]
     articles_repeated: int = 0
+    entries_given_up: int = 0
+    entries_repeated: int = 0
+    feeds_unchanged: int = 0
     drifted_sources: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
@@ -115,6 +118,9 @@ def summarise(
         failed_sources=rows(connection.execute(FAILED_SOURCES, [began])),
         newest_hits=rows(connection.execute(NEWEST_HITS, [began, newest])),
         articles_repeated=counters.get("articles_repeated", 0),
+        entries_given_up=counters.get("entries_given_up", 0),
+        entries_repeated=counters.get("entries_repeated", 0),
+        feeds_unchanged=counters.get("feeds_unchanged", 0),
         drifted_sources=rows(connection.execute(DRIFTED_SOURCES, [began])),
     )
 

@@ -200,7 +200,11 @@ POLLS = Table(
             "last_modified", pa.string(), "Last-Modified of that reading, as sent.", nullable=True
         ),
         Column("entries", pa.int32(), "Entries in the feed, or feeds in the list."),
-        Column("new_entries", pa.int32(), "Entries whose article was not in the lake."),
+        Column(
+            "new_entries",
+            pa.int32(),
+            "Entries that were neither in the lake nor had failed before.",
+        ),
         Column("bytes", pa.int64(), "Size of the feed in bytes, after decompression."),
         Column("duration_ms", pa.int32(), "Milliseconds from the request to the last byte."),
         Column("error", pa.string(), "Why the feed could not be read.", nullable=True),
@@ -214,7 +218,13 @@ POLLS = Table(
         Column("gone", pa.bool_(), "Whether the server said that it is gone for good (410)."),
         Column("failures", pa.int32(), "Polls that have failed in a row, this one included."),
         Column("retry_at", UTC_MICROS, "Retry-After of the server, as a moment.", nullable=True),
-        Column("next_poll_at", UTC_MICROS, "When it is next due; null if never.", nullable=True),
+        Column(
+            "next_poll_at",
+            UTC_MICROS,
+            "When it is next due, by its own hints and the limits of the configuration; null if "
+            "never. wirewatch run polls it earlier too.",
+            nullable=True,
+        ),
         Column(
             "last_full_at", UTC_MICROS, "When it last answered with its entries.", nullable=True
         ),

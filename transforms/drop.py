@@ -72,7 +72,7 @@ class DropKnownEntry(beam.DoFn):
         if is_known:
             count("entries_known")
         elif letter is not None and not self._is_due(element, letter):
-            count("entries_waiting")
+            count("entries_waiting" if letter.tries < self._polls.tries else "entries_given_up")
             return
         elif letter is None:
             yield element

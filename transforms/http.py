@@ -184,9 +184,16 @@ class HttpClient:
         if (quiet := self.hosts.quiet_until(asked.host)) is not None:
             message = f"{asked.host} asked for no request before {quiet:%Y-%m-%d %H:%M:%S} UTC"
             raise Unusable("HostQuiet", message, retryable=True, retry_at=quiet)
-        if has_to_warn(target, self._policy.has_contact):
-            warn_of_no_contact()
-        return self._exchanger.exchange(target, asked)
+        is_refused = False
+        try:
+            return self._exchanger.exchange(target, asked)
+        except Unusable as error:
+            is_refused = error.error_type == "Refused"
+            raise
+        finally:
+            # Whoever is refused was not asked.
+            if not is_refused and has_to_warn(target, self._policy.has_contact):
+                warn_of_no_contact()
 
     def _obey_robots(self, target: httpx2.URL, host: str) -> Generator[Turn, None, None]:
         """Raises Unusable where robots.txt, read once a site, keeps us from a page."""

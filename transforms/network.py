@@ -90,6 +90,14 @@ class LimitedStream(httpcore2.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
+class UnknownHost(httpcore2.ConnectError):
+    """The name servers do not know a host, or cannot be asked."""
+
+
+class LookupTimeout(httpcore2.ConnectTimeout):
+    """The name servers did not answer in time."""
+
+
 class GuardedBackend(httpcore2.NetworkBackend):
     """Connects to the very address that was checked: a name is looked up once a connection."""
 
@@ -142,9 +150,9 @@ class GuardedBackend(httpcore2.NetworkBackend):
         try:
             found = answers.get(timeout=self._seconds())
         except queue.Empty:
-            raise httpcore2.ConnectTimeout(f"no answer to where {host} is") from None
+            raise LookupTimeout(f"no answer to where {host} is") from None
         if isinstance(found, Exception):
-            raise httpcore2.ConnectError(f"{host}: {found}") from found
+            raise UnknownHost(f"{host}: {found}") from found
         return list(dict.fromkeys(str(answer[4][0]) for answer in found))
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from schemas.records import Entry, Poll, Source
 from transforms.clean import one_line
-from transforms.deadletter import Unusable
+from transforms.deadletter import Unusable, letter_id
 from transforms.http import Response
 from transforms.ledger import Ledger
 from transforms.poll import PollPolicy, latest_new, next_poll_at, usual_gap
@@ -65,7 +65,7 @@ def make_poll(reading: Reading, ledger: Ledger, policy: PollPolicy) -> Poll:
     """The record of a reading, whether it succeeded or not."""
     answer, failure, feed = reading.answer, reading.failure, reading.feed
     source, entries, listed = reading.source, reading.entries, reading.listed
-    new = sum(not ledger.knows_address(entry.location) for entry in entries)
+    new = sum(is_new(entry, ledger) for entry in entries)
     is_full = failure is None and not reading.is_unchanged
     dates = [entry.published_at for entry in entries]
     new_at = latest_new(dates, feed, reading.began, new > 0)
@@ -95,6 +95,11 @@ def make_poll(reading: Reading, ledger: Ledger, policy: PollPolicy) -> Poll:
         last_new_at=new_at,
         usual_gap_s=usual_gap(dates, feed, new_at),
     )
+
+
+def is_new(entry: Entry, ledger: Ledger) -> bool:
+    """Whether an entry is neither in the lake nor one that failed before."""
+    return not ledger.knows_address(entry.location) and ledger.letters.get(letter_id(entry)) is None
 
 
 def poll_again_at(

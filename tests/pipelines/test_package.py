@@ -78,7 +78,7 @@ def test_the_installed_command_runs(installed, child_environment, tmp_path, writ
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("1 new articles")
+    assert done.stdout.startswith("1 new article ")
     found = rows(tmp_path / "lake", "passages")
     assert {row["source"] for row in found} == {"story.txt"}
     assert any(row["topics"] for row in found)

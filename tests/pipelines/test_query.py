@@ -129,3 +129,12 @@ def test_an_error_that_quotes_a_text_does_not_act_on_the_terminal(lake, wirewatc
     outcome = wirewatch("query", "select 'red\x1b[31m'::integer", "--lake", lake)
     assert outcome.code == 2
     assert "red[31m" in outcome.err and "\x1b" not in outcome.err
+
+
+def test_an_unknown_view_is_told_which_there_are(wirewatch, tmp_path):
+    (tmp_path / "lake").mkdir()
+    outcome = wirewatch("query", "from polled", "--lake", tmp_path / "lake")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert "The views are passages, articles, errors, dead_letters, polls, health." in outcome.err
+    assert "no_polls" not in outcome.err

@@ -189,7 +189,7 @@ def test_a_host_without_a_name_that_resolves_is_a_connect_error(http_policy):
         raise socket.gaierror(-2, "Name or service not known")
 
     error = failure(HttpClient(http_policy(), unknown), "http://nowhere.example/")
-    assert (error.error_type, error.retryable) == ("ConnectError", True)
+    assert (error.error_type, error.retryable) == ("UnknownHost", True)
 
 
 @pytest.mark.parametrize(

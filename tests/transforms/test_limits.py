@@ -119,7 +119,7 @@ def test_a_name_server_that_never_answers_ends_at_the_timeout(http_policy, site)
 
     with pytest.raises(Unusable) as caught:
         HttpClient(http_policy(connect_timeout=0.2), hang).get("http://news.example/")
-    assert (caught.value.error_type, caught.value.retryable) == ("ConnectTimeout", True)
+    assert (caught.value.error_type, caught.value.retryable) == ("LookupTimeout", True)
 
 
 TOO_MUCH = {

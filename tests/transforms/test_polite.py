@@ -285,8 +285,15 @@ def test_who_asks_is_said_and_a_missing_contact_warned_of_once(polite, site, ans
     client.get(site.url())
     assert capsys.readouterr().err == ""
     away = HttpClient(client._policy, lambda host, port, **_: [(2, 1, 6, "", ("10.0.0.1", port))])
+    assert failure(away, "http://news.example/").error_type == "Refused"
+    assert capsys.readouterr().err == ""  # Whoever is refused is not asked.
+
+    def nowhere(host, port, **_):
+        raise OSError("no such host")
+
+    away = HttpClient(client._policy, nowhere)
     for _ in range(2):
-        assert failure(away, "http://news.example/").error_type == "Refused"
+        assert failure(away, "http://news.example/").error_type == "UnknownHost"
     warning = capsys.readouterr().err
     assert warning.count("\n") == 1
     assert "fetch.contact" in warning

@@ -49,7 +49,7 @@ def test_a_feed_that_is_gone_is_not_asked_again_and_says_so(run, feed, polls, em
         assert "gone for good since" in run("run", url).out
     assert len(empty_newsroom.asked("/feed.xml")) == 1
     feed(0)
-    assert "1 new articles" in run("run", url, "--force").out
+    assert "1 new article " in run("run", url, "--force").out
     assert "gone for good" not in run("run", url).out
 
 
@@ -140,7 +140,8 @@ def test_retry_after_is_kept_to_in_both_its_forms(run, feed, polls, empty_newsro
     assert poll["next_poll_at"] == poll["retry_at"]
     empty_newsroom.replies["/feed.xml"] = answer
     assert "its server asks to wait until" in run("run", url).out
-    assert run("retry").out == "No dead letter to try again.\n"
+    left = "Dead letters left alone: their server asked to wait: 1\n"
+    assert run("retry").out == left + "No dead letter to try again.\n"
     assert len(empty_newsroom.asked("/feed.xml")) == 1
 
 

@@ -6,6 +6,8 @@ from collections import Counter
 import pyarrow.parquet
 import pytest
 
+DAY = "Fri, 01 Mar 2024 09:00:00 GMT"
+
 
 def test_a_page_that_failed_is_tried_again_when_its_feed_has_not_changed(
     run, feed, found, lake, rows, wirewatch, empty_newsroom, site
@@ -19,7 +21,7 @@ def test_a_page_that_failed_is_tried_again_when_its_feed_has_not_changed(
     assert len({letter["letter_id"] for letter in rows(lake, "errors")}) == 1
     empty_newsroom.fault = lambda path: None
     out = run("run", url).out
-    assert "1 dead letters of earlier runs are done" in out
+    assert "Dead letters of earlier runs that are done: 1" in out
     assert found() == {"/news/0": 1, "/news/1": 1}
     assert Counter(poll["status"] for poll in rows(lake, "polls")) == {200: 1, 304: 3}
     # The title and the date are those that the feed gave when it listed the page.
@@ -33,13 +35,14 @@ def test_a_page_waits_longer_each_time_and_is_given_up(run, feed, empty_newsroom
     url = feed(0)
     empty_newsroom.fault = lambda path: site.Reply(status=503) if path == "/news/0" else None
     run("run", url, retry_after=3600)
-    assert "1 failed pages wait" in run("run", url, retry_after=3600).out
+    waiting = run("run", url, retry_after=3600).out
+    assert "Failed pages that wait for their next try: 1" in waiting and "\nWhy: " in waiting
     assert len(empty_newsroom.asked("/news/0")) == 1
     run("run", url, "--force", retry_after=3600)
     assert len(empty_newsroom.asked("/news/0")) == 2
     run("run", url, tries=3)
     assert len(empty_newsroom.asked("/news/0")) == 3
-    assert "1 failed pages wait" in run("run", url, tries=3).out
+    assert "Failed pages that have had their last try: 1" in run("run", url, tries=3).out
     assert len(empty_newsroom.asked("/news/0")) == 3
 
 
@@ -62,7 +65,7 @@ def test_a_feeds_own_text_stands_in_for_a_page_that_cannot_be_had(
     url = newsroom.url("/feed.xml")
     out = run("run", url, tries=2).out
     # All three carry one text, so that one article is kept; /broken may come yet.
-    assert "1 new articles" in out and "texts are the feed's own" in out
+    assert "1 new article " in out and "Texts from the feed itself" in out
     assert [letter["key"] for letter in rows(lake, "errors")] == [newsroom.url("/broken")]
     assert {row["text_from"] for row in rows(lake, "passages")} == {"feed"}
     text = "".join(
@@ -71,7 +74,7 @@ def test_a_feeds_own_text_stands_in_for_a_page_that_cannot_be_had(
     assert site.text(0)[0] in text
     # After its last try the feed's text is used for it too, and is known by then.
     out = run("run", url, tries=2).out
-    assert "1 dead letters of earlier runs are done" in out
+    assert "Dead letters of earlier runs that are done: 1" in out
 
 
 def test_nothing_is_polled_before_its_articles_are_in_the_lake(feed, wirewatch, lake, found, run):
@@ -101,7 +104,7 @@ def test_retry_puts_dead_letters_through_again(run, feed, found, lake, rows, emp
     assert max(row["tries"] for row in rows(lake, "errors")) == 2
     empty_newsroom.fault = lambda path: None
     before = len(empty_newsroom.asked("/feed.xml"))
-    assert "1 new articles" in run("retry", "--stage", "fetch").out
+    assert "1 new article " in run("retry", "--stage", "fetch").out
     assert len(empty_newsroom.asked("/feed.xml")) == before
     assert found() == {"/news/0": 1}
     assert run("retry").out == "No dead letter to try again.\n"
@@ -120,10 +123,41 @@ def test_a_retry_whose_article_is_there_already_only_marks_it_done(
         if any(row["done_at"] for row in _file_rows(file)):
             file.unlink()
     asked = len(empty_newsroom.requests)
-    assert "1 dead letters of earlier runs are done" in run("retry").out
+    assert "Dead letters of earlier runs that are done: 1" in run("retry").out
     assert len(empty_newsroom.requests) == asked
     assert found() == {"/news/0": 1}
     assert run("retry").out == "No dead letter to try again.\n"
+
+
+def test_retry_all_tries_what_is_not_expected_to_get_better(
+    feed, empty_newsroom, site, wirewatch, lake, rows
+):
+    """By the command line alone: what it named on this machine, a retry may ask as well."""
+    url = feed(0)
+    empty_newsroom.fault = lambda path: site.Reply(status=404) if path == "/news/0" else None
+    wirewatch("run", url, "--lake", lake)
+    out = wirewatch("retry", "--lake", lake).out
+    assert "not expected to help (--all tries it): 1\nNo dead letter to try again.\n" in out
+    wirewatch("retry", "--all", "--lake", lake)
+    assert [row["error_type"] for row in rows(lake, "errors")] == ["Http404"] * 2
+    empty_newsroom.fault = lambda path: None
+    assert "1 new article " in wirewatch("retry", "--all", "--lake", lake).out
+
+
+def test_retry_all_connects_nowhere_a_run_might_not(empty_newsroom, site, wirewatch, lake, rows):
+    elsewhere = f"http://127.0.0.2:{empty_newsroom.url('').rpartition(':')[2]}/news/0"
+    empty_newsroom.replies["/feed.xml"] = site.rss("Post", site.item("Story 0", elsewhere, DAY))
+    wirewatch("run", empty_newsroom.url("/feed.xml"), "--lake", lake)
+    wirewatch("retry", "--all", "--lake", lake)
+    assert [row["error_type"] for row in rows(lake, "errors")] == ["Refused"] * 2
+
+
+def test_a_page_that_failed_for_good_is_new_once(run, feed, polls, empty_newsroom, site):
+    url = feed(0, 1, etag="")
+    empty_newsroom.fault = lambda path: site.Reply(status=404) if path == "/news/1" else None
+    for _ in range(3):
+        run("run", url, retry_after=3600)
+    assert [poll["new_entries"] for poll in polls()] == [2, 0, 0]
 
 
 def _file_rows(path):
