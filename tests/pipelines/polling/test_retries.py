@@ -1,6 +1,5 @@
 """What failed is tried again, by later runs and by wirewatch retry."""
 
-import random
 from collections import Counter
 
 import pyarrow.parquet
@@ -162,25 +161,3 @@ def test_a_page_that_failed_for_good_is_new_once(run, feed, polls, empty_newsroo
 
 def _file_rows(path):
     return pyarrow.parquet.ParquetFile(path).read().to_pylist()
-
-
-def test_with_three_answers_in_ten_failing_every_article_arrives(
-    run, feed, found, empty_newsroom, site
-):
-    feeds = {f"/feed{n}.xml": range(3 * n, 3 * n + 3) for n in range(4)}
-    urls = [feed(*numbers, path=path) for path, numbers in feeds.items()]
-    faults = random.Random(20_260_311)
-
-    def fault(path):
-        if faults.random() > 0.3:
-            return None
-        status = faults.choice([429, 500, 502, 503, 504])
-        return site.Reply(status=status)
-
-    empty_newsroom.fault = fault
-    wanted = {f"/news/{number}": 1 for numbers in feeds.values() for number in numbers}
-    for _ in range(12):
-        run("run", *urls, "--force", tries=50)
-        if found() == wanted:
-            break
-    assert found() == wanted
