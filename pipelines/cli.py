@@ -1,4 +1,4 @@
-"""The command line: wirewatch run, retry, query, topics, explain and reclassify."""
+"""The command line: wirewatch run, watch, retry, query, topics, explain and reclassify."""
 
 import argparse
 import contextlib
@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pipelines.monitor import MonitorPlan
     from pipelines.summary import Summary
+    from transforms.writer import Lock
 
 INTERRUPTED = 130
 # A progress bar hides the cursor while it is shown (ECMA-48, DECTCEM).
@@ -37,7 +38,9 @@ def run(arguments: list[str]) -> int:
     from pipelines.prepare import make_plan
 
     flags, options = parse_run(arguments)
-    summary = run_and_report(make_plan(flags), options, flags.json)
+    plan = make_plan(flags)
+    with hold_lake(plan.lake, "run"):
+        summary = run_and_report(plan, options, flags.json)
     return 1 if flags.strict and any(summary.dead_letters.values()) else 0
 
 
@@ -54,8 +57,29 @@ def retry(arguments: list[str]) -> int:
         if not plan.monitor.letters:
             print("No dead letter to try again.")
             return 0
-    run_and_report(plan.monitor, options, flags.json)
+    with hold_lake(plan.monitor.lake, "retry"):
+        run_and_report(plan.monitor, options, flags.json)
     return 0
+
+
+@contextlib.contextmanager
+def hold_lake(lake: str, command: str) -> Iterator["Lock"]:
+    """Makes this process the one writer of a lake while the body runs. Raises UserError."""
+    from apache_beam.io.filesystem import BeamIOError
+
+    from transforms.writer import LakeInUse, release_lake, take_lake
+
+    try:
+        lock = take_lake(lake, command)
+    except LakeInUse as error:
+        raise UserError(str(error)) from error
+    except (OSError, BeamIOError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{lake}: the lake cannot be locked: {reason}") from error
+    try:
+        yield lock
+    finally:
+        release_lake(lake)
 
 
 def run_and_report(plan: "MonitorPlan", options: "PipelineOptions", as_json: bool) -> "Summary":
@@ -79,6 +103,13 @@ def run_and_report(plan: "MonitorPlan", options: "PipelineOptions", as_json: boo
     else:
         print("\n".join(summary_lines(summary)))
     return summary
+
+
+def watch(arguments: list[str]) -> int:
+    """``wirewatch watch``: runs the monitor again and again until a signal ends it."""
+    from pipelines.watch import watch
+
+    return watch(arguments)
 
 
 def query(arguments: list[str]) -> int:
@@ -133,6 +164,7 @@ def reclassify(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
+    "watch": watch,
     "retry": retry,
     "query": query,
     "topics": topics,
@@ -141,6 +173,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 HELP = {
     "run": "read the sources once and add what is new to the lake",
+    "watch": "go on reading the sources, each when it is due",
     "retry": "try again what could not be read or fetched",
     "query": "run SQL over the lake",
     "topics": "measure the model, or fit topics of your own",

@@ -30,7 +30,8 @@ from transforms.write import After, WriteEvents, WritePassages
 class MonitorPlan:
     """Everything the pipeline needs to know; workers receive these values only.
 
-    ``letters`` are dead letters whose entries are put through again.
+    ``letters`` are dead letters whose entries are put through again; ``listed`` are sources
+    that a list named when it was last read, and are read as what it names now.
     """
 
     sources: tuple[Source, ...]
@@ -43,6 +44,7 @@ class MonitorPlan:
     topics: TopicPolicy
     polls: PollPolicy
     letters: tuple[DeadLetter, ...] = ()
+    listed: tuple[Source, ...] = ()
 
 
 def letter_entries(letter: DeadLetter) -> list[Entry]:
@@ -58,7 +60,9 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     retried = letters | "Retry" >> beam.FlatMap(letter_entries).with_output_types(Entry)
     limits = (plan.http, plan.threads, plan.lake, plan.polls)
     read = sources | "ReadSources" >> ReadSources(*limits)
-    listed = read["listed"] | "ReadListed" >> ReadSources(*limits, nested=True)
+    known = pipeline | "KnownListed" >> beam.Create(plan.listed)
+    lists = (known, read["listed"]) | "Listed" >> beam.Flatten()
+    listed = lists | "ReadListed" >> ReadSources(*limits, nested=True)
     entries = (retried, read["entries"], listed["entries"]) | "Entries" >> beam.Flatten()
 
     new = entries | "DropKnownEntries" >> DropKnownEntries(plan.lake, plan.polls)

@@ -1,7 +1,8 @@
-"""The flags of ``wirewatch run`` and ``wirewatch retry``: ours, and all of Beam's."""
+"""The flags of ``wirewatch run`` and ``retry``: ours, and all of Beam's; those of ``watch``."""
 
 import argparse
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from configs.settings import UserError
 # network swallows packets; this is the engine it stands for.
 LOCAL_RUNNER = "FnApiRunner"
 LOCAL_ALIASES = ("DirectRunner", "direct", "directrunner", "SwitchingDirectRunner")
+LONGEST_INTERVAL = 86_400.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +31,18 @@ class RunFlags:
 
 
 @dataclasses.dataclass(frozen=True)
+class WatchFlags:
+    """The flags of a watch; ``every`` is in seconds."""
+
+    sources: tuple[str, ...]
+    config: Path | None
+    lake: str | None
+    every: float
+    metrics_port: int | None
+    log_format: str
+
+
+@dataclasses.dataclass(frozen=True)
 class RetryFlags:
     """The flags of a retry that are ours."""
 
@@ -41,9 +55,14 @@ class RetryFlags:
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that ``run`` and ``retry`` share."""
+    add_place_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def add_place_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say where configuration and lake are."""
     parser.add_argument("--config", type=Path, help="default: configs/monitor.yaml")
     parser.add_argument("--lake", help="folder or object store for the tables; default: lake")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
 def parse_run(arguments: list[str]) -> tuple[RunFlags, PipelineOptions]:
@@ -83,6 +102,51 @@ def parse_retry(arguments: list[str]) -> tuple[RetryFlags, PipelineOptions]:
     )
     values, options = parse(parser, arguments)
     return RetryFlags(**values), options
+
+
+def parse_watch(arguments: list[str]) -> WatchFlags:
+    """The flags of a watch; an unknown one exits with code 2."""
+    parser = argparse.ArgumentParser(prog="wirewatch watch", allow_abbrev=False)
+    add_place_arguments(parser)
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        metavar="SOURCE",
+        help="a path, glob, folder or URL in place of the configuration's sources",
+    )
+    parser.add_argument(
+        "--every",
+        type=interval,
+        default=300.0,
+        metavar="TIME",
+        help="how often to look which feeds are due, as 30s, 5m or 1h; default: 5m",
+    )
+    parser.add_argument(
+        "--metrics-port",
+        type=port,
+        metavar="N",
+        help="serve /metrics and /healthz on this port of 127.0.0.1; 0 picks a free one",
+    )
+    parser.add_argument("--log-format", choices=("text", "json"), default="text")
+    values = vars(parser.parse_args(arguments))
+    values["sources"] = tuple(values["sources"])
+    return WatchFlags(**values)
+
+
+def interval(text: str) -> float:
+    """A length of time in seconds from such as 30s, 5m or 1h."""
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([smh])", text)
+    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if not 0.0 < seconds <= LONGEST_INTERVAL:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 30s, 5m or 1h, up to 24h")
+    return seconds
+
+
+def port(text: str) -> int:
+    """A port's number."""
+    if not text.isascii() or not text.isdigit() or int(text[:6]) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)
 
 
 def command_parser(command: str, usage: str) -> argparse.ArgumentParser:

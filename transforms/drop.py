@@ -11,7 +11,7 @@ from schemas.records import Article, DeadLetter, Entry
 from transforms.count import count
 from transforms.deadletter import TriedOutput, letter_id
 from transforms.ledger import Ledger, content_key, open_ledger
-from transforms.poll import PollPolicy, try_again_at
+from transforms.poll import PollPolicy, may_try_again
 from transforms.urls import address_id, is_web, site
 
 
@@ -85,8 +85,7 @@ class DropKnownEntry(beam.DoFn):
     def _is_due(self, entry: Entry, letter: DeadLetter) -> bool:
         if self._polls.force or entry.feed_url is None:
             return True
-        moment = try_again_at(letter, self._polls)
-        return moment is not None and moment <= datetime.now(UTC)
+        return may_try_again(letter, self._polls, datetime.now(UTC))
 
 
 class KeepFirstEntry(beam.DoFn):

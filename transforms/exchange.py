@@ -82,6 +82,10 @@ class Exchanger:
         backend = GuardedBackend(guard, connect_timeout, resolve)
         self._connections = Connections(backend, trusted_certificates())
 
+    def close(self) -> None:
+        """Closes the connections that are kept."""
+        self._connections.close()
+
     def exchange(self, target: httpx2.URL, asked: Asked) -> Answer:
         """The answer of ``target``, asked in its host's turn. Raises Unusable."""
         with self._hosts.turn(asked.host):

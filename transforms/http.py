@@ -6,7 +6,6 @@ robots.py and retry.py read what a site asks for.
 """
 
 import dataclasses
-import functools
 import socket
 import threading
 from collections.abc import Generator
@@ -81,6 +80,10 @@ class HttpClient:
         # None for a site whose robots.txt is being read.
         self._robots: dict[str, Robots | None] = {}
         self._robots_lock = threading.Lock()
+
+    def close(self) -> None:
+        """Closes the connections that are kept."""
+        self._exchanger.close()
 
     def get(
         self,
@@ -253,7 +256,21 @@ def lane_of(location: str) -> str | None:
         return None
 
 
-@functools.cache
+_CLIENTS: dict[HttpPolicy, HttpClient] = {}
+_OPENING = threading.Lock()
+
+
 def open_client(policy: HttpPolicy) -> HttpClient:
     """The process's one client for a policy, with its open connections."""
-    return HttpClient(policy)
+    with _OPENING:
+        if policy not in _CLIENTS:
+            _CLIENTS[policy] = HttpClient(policy)
+        return _CLIENTS[policy]
+
+
+def close_clients() -> None:
+    """Closes the clients of this process; to be called while nothing is asked."""
+    with _OPENING:
+        for client in _CLIENTS.values():
+            client.close()
+        _CLIENTS.clear()

@@ -17,12 +17,22 @@ from schemas.records import Article, DeadLetter, Poll
 from schemas.tables import ERRORS, PASSAGES, POLLS, Table, stable_id
 from transforms.deadletter import letter_input
 from transforms.lake import file_date, is_remote, read_table, table_files
+from transforms.poll import is_ahead
 from transforms.urls import address_id, site
 
 # A feed that was not polled for longer is as good as new, and a dead letter stays one.
 LOOK_BACK_DAYS = 14
 LOCAL = fs.LocalFileSystem()
 COLUMNS = ["article_id", "revision", "url", "canonical_url"]
+
+
+def is_newer(moment: datetime, earlier: datetime, now: datetime) -> bool:
+    """Whether a row is to be believed before another: the later one.
+
+    Unless only one lies ahead of now, from before the clock was set back.
+    """
+    ahead, was_ahead = is_ahead(moment, now), is_ahead(earlier, now)
+    return was_ahead if ahead != was_ahead else moment >= earlier
 
 
 class Tail:
@@ -72,9 +82,10 @@ class Feeds:
         if not new:
             return
         found = self._tail.rows(new, POLLS.schema.names, pc.scalar(True))
+        now = datetime.now(UTC)
         for row in found.to_pylist():
             earlier = self._last.get(row["feed_url"])
-            if earlier is None or earlier.polled_at <= row["polled_at"]:
+            if earlier is None or is_newer(row["polled_at"], earlier.polled_at, now):
                 row["failures"] = row["failures"] or 0
                 row["gone"] = bool(row["gone"])
                 self._last[row["feed_url"]] = Poll(**row)
@@ -105,10 +116,11 @@ class Letters:
         if not new:
             return
         found = self._tail.rows(new, ERRORS.schema.names, pc.field("input").is_valid())
+        now = datetime.now(UTC)
         for row in found.to_pylist():
-            self._note(DeadLetter(**row))
+            self._note(DeadLetter(**row), now)
 
-    def _note(self, letter: DeadLetter) -> None:
+    def _note(self, letter: DeadLetter, now: datetime) -> None:
         name, moment = letter.letter_id, letter.occurred_at
         earlier = self._open.get(name)
         if letter.done_at is not None:
@@ -118,7 +130,7 @@ class Letters:
             return
         if name in self._closed and moment <= self._closed[name]:
             return
-        if earlier is None or earlier.occurred_at < moment:
+        if earlier is None or is_newer(moment, earlier.occurred_at, now):
             self._open[name] = letter
             feed_url = getattr(letter_input(letter), "feed_url", None)
             if feed_url is not None:

@@ -195,3 +195,11 @@ class Connections:
                 _, surplus = self._kept.popitem(last=False)
         if surplus is not None:
             surplus.close()
+
+    def close(self) -> None:
+        """Closes those that are kept."""
+        with self._lock:
+            kept = list(self._kept.values())
+            self._kept.clear()
+        for connection in kept:
+            connection.close()

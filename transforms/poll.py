@@ -16,8 +16,12 @@ from schemas.records import DeadLetter, Poll
 from transforms.dates import believable, in_utc
 from transforms.sources import Hints
 
+# The ceiling of a policy that states none, in seconds.
+LONGEST = 14_400.0
 # A server may ask for silence; it is asked again after this, lest a feed be lost for good.
 LONGEST_SILENCE = timedelta(days=7)
+# Clocks of two machines that write to one lake may differ by so much.
+CLOCK_SLACK = timedelta(minutes=1)
 # A wait is stretched or cut by up to this part, the same way each time for one feed.
 JITTER = 0.1
 # A feed is quiet when nothing new has come for so many of its usual gaps, and for a day.
@@ -30,22 +34,41 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PollPolicy:
-    """Limits of polling and of trying again, in seconds; ``tries`` counts runs."""
+    """Limits of polling and of trying again, in seconds; ``tries`` counts runs.
+
+    ``force`` polls and tries whatever asked to be left alone; ``only_due`` leaves the feeds
+    of a list alone that are not due.
+    """
 
     shortest: float = 300.0
     usual: float = 900.0
-    longest: float = 14_400.0
+    longest: float = LONGEST
     full_every: float = 86_400.0
     retry_after: float = 300.0
     tries: int = 12
     force: bool = False
+    only_due: bool = False
 
 
-def due(feed: Poll | None, now: datetime) -> bool:
-    """Whether a feed is to be polled now; ``feed`` is its last poll, None if it had none."""
+def due(feed: Poll | None, now: datetime, longest: float = LONGEST) -> bool:
+    """Whether a feed is to be polled now; ``feed`` is its last poll, None if it had none.
+
+    ``longest`` is the policy's. A poll in the future, or a next one further off than any
+    wait, tells that the clock was set back: such a feed is due.
+    """
     if feed is None:
         return True
-    return not feed.gone and (feed.next_poll_at is None or feed.next_poll_at <= now)
+    if refusal(feed, now) is not None:
+        return False
+    if feed.next_poll_at is None or feed.next_poll_at <= now or is_ahead(feed.polled_at, now):
+        return True
+    wait = timedelta(seconds=longest)
+    return feed.next_poll_at > now + (wait if feed.retry_at is None else LONGEST_SILENCE)
+
+
+def is_ahead(moment: datetime, now: datetime) -> bool:
+    """Whether what is recorded of the past lies ahead: the clock was set back since."""
+    return moment > now + CLOCK_SLACK
 
 
 def refusal(feed: Poll | None, now: datetime) -> str | None:
@@ -184,3 +207,9 @@ def try_again_at(letter: DeadLetter, policy: PollPolicy) -> datetime | None:
     seconds *= 1 - JITTER + 2 * JITTER * fraction(letter.letter_id, letter.tries)
     moment = letter.occurred_at + timedelta(seconds=min(seconds, longest))
     return moment if letter.retry_at is None else max(moment, letter.retry_at)
+
+
+def may_try_again(letter: DeadLetter, policy: PollPolicy, now: datetime) -> bool:
+    """Whether an entry that failed is to be tried again now."""
+    moment = try_again_at(letter, policy)
+    return moment is not None and (moment <= now or is_ahead(letter.occurred_at, now))

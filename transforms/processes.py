@@ -9,7 +9,6 @@ hold no state, and end by themselves when this process goes, however it goes.
 import atexit
 import contextlib
 import dataclasses
-import functools
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from multiprocessing.connection import Connection
 
 from transforms.content import Content, from_json
@@ -41,6 +41,10 @@ class ExtractPolicy:
     processes: int = max(1, min(4, os.cpu_count() or 1))
 
 
+# Those that run, to be ended with this process where it does not wait for them.
+_RUNNING: "weakref.WeakSet[subprocess.Popen]" = weakref.WeakSet()
+
+
 class PageProcess:
     """One process that reads pages."""
 
@@ -61,6 +65,7 @@ class PageProcess:
                 # A Ctrl-C is for the parent to answer; this one goes when its parent does.
                 process_group=0,
             )
+        _RUNNING.add(self._process)
         self._connection = Connection(ours.detach())
         try:
             started = self._connection.poll(START_SECONDS)
@@ -165,17 +170,32 @@ class PagePool:
             process.close()
 
 
-@functools.cache
-def _pool(policy: ExtractPolicy) -> PagePool:
-    pool = PagePool(policy)
-    atexit.register(pool.close)
-    return pool
+def kill_page_processes() -> None:
+    """Ends every page process, also in the middle of a page; for a process that ends itself."""
+    for process in list(_RUNNING):
+        process.kill()
+
+
+_POOLS: dict[ExtractPolicy, PagePool] = {}
 
 
 def open_pool(policy: ExtractPolicy) -> PagePool:
     """The pool of this process for a policy."""
     with _OPENING:
-        return _pool(policy)
+        if policy not in _POOLS:
+            _POOLS[policy] = PagePool(policy)
+        return _POOLS[policy]
+
+
+def close_pools() -> None:
+    """Ends the pools of this process; to be called while no page is read."""
+    with _OPENING:
+        for pool in _POOLS.values():
+            pool.close()
+        _POOLS.clear()
+
+
+atexit.register(close_pools)
 
 
 _OPENING = threading.Lock()

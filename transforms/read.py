@@ -21,7 +21,8 @@ from transforms.files import (
 )
 from transforms.http import HttpPolicy, lane_of, open_client
 from transforms.ledger import Ledger, open_ledger
-from transforms.poll import PollPolicy, may_be_conditional, refusal
+from transforms.listed import remember_listed
+from transforms.poll import PollPolicy, due, may_be_conditional, refusal
 from transforms.pool import ConcurrentDoFn
 from transforms.reading import Reading, make_poll
 from transforms.sources import KINDS, Document, Hints, Item, detect_kind
@@ -64,11 +65,13 @@ class ReadSource(ConcurrentDoFn):
 
     def work(self, element: Source) -> list:
         reading = Reading(element, self._ledger.feeds.last(element.location))
-        reason = None if self._polls.force else refusal(reading.feed, reading.began)
+        reason = self._why_not(reading)
         if reason is not None:
             return [TaggedOutput("skipped", f"{element.location}: {reason}")]
         try:
             self._read(reading)
+            if not self._nested and not reading.is_unchanged:
+                remember_listed(element.location, reading.listed)
         except Unusable as error:
             reading.failure = error
         outputs = [self._tag(item) for item in reading.items if not isinstance(item, Hints)]
@@ -78,6 +81,16 @@ class ReadSource(ConcurrentDoFn):
             poll = make_poll(reading, self._ledger, self._polls)
             outputs.append(TaggedOutput("polls", poll))
         return outputs
+
+    def _why_not(self, reading: Reading) -> str | None:
+        """Why a source is not to be read now; None where it is."""
+        policy = self._polls
+        if policy.force:
+            return None
+        if self._nested and policy.only_due:
+            is_due = due(reading.feed, reading.began, policy.longest)
+            return None if is_due else "not due"
+        return refusal(reading.feed, reading.began)
 
     def _read(self, reading: Reading) -> None:
         location = reading.source.location

@@ -12,6 +12,7 @@ from schemas.tables import PASSAGES, Table, event_date, passage_rows, passages_d
 from transforms.count import count
 from transforms.lake import put_rows
 from transforms.ledger import Ledger, open_ledger
+from transforms.writer import check_lake_is_there
 
 # Bounds the memory of a bundle: about 20 MB of text.
 ROWS_IN_MEMORY = 20_000
@@ -47,6 +48,8 @@ class WriteClassified(beam.DoFn):
         self._flush()
 
     def _flush(self) -> None:
+        if self._buffer:
+            check_lake_is_there(self._lake)
         for day, classified in self._buffer.items():
             rows = [row for one in classified for row in passage_rows(one)]
             ids = [row["passage_id"] for row in rows]
@@ -108,6 +111,8 @@ class WriteEvent(beam.DoFn):
         self._flush()
 
     def _flush(self) -> None:
+        if self._buffer:
+            check_lake_is_there(self._lake)
         for day, rows in self._buffer.items():
             ids = [stable_id(*map(str, row.values())) for row in rows]
             put_rows(self._lake, self._table, day, ids, rows)

@@ -10,7 +10,8 @@ from transforms.deadletter import Unusable, dead_letter, letter_id, letter_input
 from transforms.lake import put_rows
 from transforms.ledger import Feeds, Ledger, Letters
 
-NOW = datetime.now(UTC)
+# A while ago: what lies ahead is taken for the work of a clock that was wrong.
+NOW = datetime.now(UTC) - timedelta(minutes=30)
 URL = "https://a.example/1"
 ENTRY = Entry(
     URL, "desk", "html", "https://a.example/feed", "A title", ("Ada",), "en", NOW, content=b"x"
@@ -78,6 +79,22 @@ def test_the_last_poll_is_the_feeds_state(tmp_path):
         feeds.refresh()
     assert feeds.last(URL).failures == 5
     assert feeds.last("https://a.example/other") is None
+
+
+def test_a_poll_that_lies_ahead_gives_way_since_the_clock_was_set_back(tmp_path):
+    feeds = Feeds(str(tmp_path))
+    for minutes in (90, 0, 95):
+        put(tmp_path, poll(minutes, failures=minutes))
+        feeds.refresh()
+    assert feeds.last(URL).failures == 0
+
+
+def test_a_failure_after_the_clock_was_set_back_is_the_one_that_counts(tmp_path):
+    letters = Letters(str(tmp_path))
+    for minutes in (90, 0):
+        put(tmp_path, letter(minutes))
+        letters.refresh()
+    assert [one.occurred_at for one in letters.all()] == [NOW]
 
 
 def test_what_is_older_than_the_window_is_not_read(tmp_path):

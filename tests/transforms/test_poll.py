@@ -110,11 +110,22 @@ def test_due_and_refused():
     assert due(poll(next_poll_at=NOW), NOW)
     assert not due(poll(next_poll_at=NOW + HOUR), NOW)
     assert not due(poll(gone=True), NOW)
+
     assert "HTTP 410" in refusal(poll(gone=True), NOW)
     assert "2024-05-01 13:00" in refusal(poll(retry_at=NOW + HOUR), NOW)
     assert refusal(poll(retry_at=NOW - HOUR), NOW) is None
     # A moment that a clock set wrong has made is not believed.
     assert refusal(poll(retry_at=NOW + 400 * DAY), NOW) is None
+
+
+def test_a_feed_is_due_when_the_clock_was_set_back():
+    asked = {"next_poll_at": NOW + 0.25 * HOUR}
+    assert not due(poll(**asked), NOW)
+    assert due(poll(polled_at=NOW + HOUR, **asked), NOW)
+    assert due(poll(next_poll_at=NOW + DAY), NOW)
+    # Its server asked for that, and for more than a week it is not believed.
+    assert not due(poll(next_poll_at=NOW + DAY, retry_at=NOW + DAY), NOW)
+    assert due(poll(next_poll_at=NOW + 8 * DAY, retry_at=NOW + 8 * DAY), NOW)
 
 
 @pytest.mark.parametrize(
