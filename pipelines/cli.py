@@ -80,9 +80,10 @@ def run_and_report(plan: "MonitorPlan", options: "PipelineOptions", as_json: boo
 
 def query(arguments: list[str]) -> int:
     """``wirewatch query``: prints the result of SQL over the lake."""
+    from pipelines.views import NAMES
+
     parser = argparse.ArgumentParser(prog="wirewatch query", allow_abbrev=False)
-    views = "views: passages, articles, errors, dead_letters, polls, health"
-    parser.add_argument("sql", metavar="SQL", help=views)
+    parser.add_argument("sql", metavar="SQL", help=f"views: {', '.join(NAMES)}")
     parser.add_argument("--lake", default="lake", help="default: lake")
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
     flags = parser.parse_args(arguments)

@@ -16,6 +16,7 @@ from configs.settings import (
     ExtractSettings,
     FetchSettings,
     PollSettings,
+    RevisionSettings,
     Settings,
     UserError,
     config_sources,
@@ -34,6 +35,7 @@ from transforms.lake import is_remote
 from transforms.ledger import Letters
 from transforms.poll import PollPolicy
 from transforms.processes import ExtractPolicy
+from transforms.recent import RevisionPolicy
 from transforms.sources import KINDS
 from transforms.urls import is_web
 
@@ -113,12 +115,18 @@ def settings_plan(
         max_chars=settings.passages.max_chars,
         topics=policy,
         polls=poll_policy(settings.polls, force),
+        revisions=revision_policy(settings.revisions),
     )
 
 
 def poll_policy(polls: PollSettings, force: bool) -> PollPolicy:
     """The limits of polling that the settings state."""
     return PollPolicy(**polls.model_dump(), force=force)
+
+
+def revision_policy(revisions: RevisionSettings) -> RevisionPolicy:
+    """When articles are looked at again, by the settings."""
+    return RevisionPolicy(**revisions.model_dump())
 
 
 def http_policy(fetch: FetchSettings, named: tuple[Source, ...], config: Path) -> HttpPolicy:

@@ -59,12 +59,19 @@ def summary_lines(summary: Summary) -> Iterator[str]:
 def headline(summary: Summary) -> str:
     """The run in one line."""
     dead = sum(summary.dead_letters.values())
+    changed = f" and {changes(summary)}" if summary.articles_changed else ""
     line = (
-        f"{summary.articles:,} new articles with {summary.passages:,} passages, "
+        f"{summary.articles:,} new articles{changed} with {summary.passages:,} passages, "
         f"{summary.passages_hit:,} of them on a topic; {summary.articles_known:,} articles "
         f"already in the lake; {dead:,} dead letters; {summary.seconds:g} s"
     )
     return f"{line}; {summary.dates_refused:,} dates refused" if summary.dates_refused else line
+
+
+def changes(summary: Summary) -> str:
+    """How many articles changed since they were read."""
+    number = summary.articles_changed
+    return f"{number:,} changed since {'it was' if number == 1 else 'they were'} read"
 
 
 def drift_line(drifted: Mapping[str, Any]) -> str:
@@ -79,6 +86,7 @@ def drift_line(drifted: Mapping[str, Any]) -> str:
 def notes(summary: Summary) -> Iterator[str]:
     """What came of the failures of earlier runs, and what stood in for pages."""
     counts = (
+        (summary.checks_failed, "articles could not be read again, or stand there no more"),
         (summary.letters_done, "dead letters of earlier runs are done"),
         (summary.entries_waiting, "failed pages wait for their next try or have had their last"),
         (summary.articles_repeated, "texts stood under another address of their site before"),

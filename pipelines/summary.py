@@ -16,8 +16,8 @@ NEWEST_HITS = """
 select coalesce(title, first(split_part(text, chr(10), 1) order by position)) as title, source,
   published_at, fetched_at, coalesce(canonical_url, url) as url,
   list_sort(list_distinct(flatten(list(topics)))) as topics
-from passages where len(topics) > 0 and fetched_at >= ?
-group by article_id, passages.title, source, published_at, fetched_at, canonical_url, url
+from latest_passages where len(topics) > 0 and fetched_at >= ?
+group by article_id, latest_passages.title, source, published_at, fetched_at, canonical_url, url
 order by published_at desc nulls last, fetched_at desc, article_id limit ?
 """
 # A key with a #number is an item inside a source, not a source.
@@ -66,6 +66,8 @@ class Summary:
     feed_health: list[FeedHealth]
     newest_hits: list[dict[str, Any]]
     articles_repeated: int = 0
+    articles_changed: int = 0
+    checks_failed: int = 0
     drifted_sources: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
@@ -115,6 +117,8 @@ def summarise(
         failed_sources=rows(connection.execute(FAILED_SOURCES, [began])),
         newest_hits=rows(connection.execute(NEWEST_HITS, [began, newest])),
         articles_repeated=counters.get("articles_repeated", 0),
+        articles_changed=counters.get("articles_changed", 0),
+        checks_failed=counters.get("checks_failed", 0),
         drifted_sources=rows(connection.execute(DRIFTED_SOURCES, [began])),
     )
 
