@@ -55,6 +55,7 @@ setup(
         "python-dateutil>=2.9,<3",
         "python-frontmatter>=1.1,<2",
         "PyYAML>=6,<7",
+        "rensa>=0.5,<0.6",
         "rich>=14,<16",
         "sentencex>=1.0.20,<2",
         "tokenizers>=0.22,<1",

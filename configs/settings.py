@@ -106,6 +106,13 @@ class RevisionSettings(Strict):
         return recheck
 
 
+class CopySettings(Strict):
+    """What counts as a copy of an article; ``similarity`` is a share of words in pairs."""
+
+    window_days: float = pydantic.Field(7.0, gt=0, le=60)
+    similarity: float = pydantic.Field(0.5, ge=0.25, le=1)
+
+
 class ExtractSettings(Strict):
     """Limits of reading one page: seconds, bytes of memory; and how many at once."""
 
@@ -203,6 +210,7 @@ class Settings(Strict):
     fetch: FetchSettings = pydantic.Field(default_factory=FetchSettings)
     polls: PollSettings = pydantic.Field(default_factory=PollSettings)
     revisions: RevisionSettings = pydantic.Field(default_factory=RevisionSettings)
+    copies: CopySettings = pydantic.Field(default_factory=CopySettings)
     extract: ExtractSettings = pydantic.Field(default_factory=ExtractSettings)
     passages: PassageSettings = pydantic.Field(default_factory=PassageSettings)
     topics: tuple[str, ...] | None = pydantic.Field(None, min_length=1)

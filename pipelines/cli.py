@@ -1,4 +1,4 @@
-"""The command line: wirewatch run, retry, query, topics, explain and reclassify."""
+"""The command line: wirewatch run, retry, query, diff, topics, explain and reclassify."""
 
 import argparse
 import contextlib
@@ -109,6 +109,13 @@ def query(arguments: list[str]) -> int:
     return 0
 
 
+def diff(arguments: list[str]) -> int:
+    """``wirewatch diff``: prints what changed in an article."""
+    from pipelines.diff import diff
+
+    return diff(arguments)
+
+
 def topics(arguments: list[str]) -> int:
     """``wirewatch topics``: evaluates the model, fits custom topics, trains."""
     from pipelines.topics import topics
@@ -134,6 +141,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
     "retry": retry,
     "query": query,
+    "diff": diff,
     "topics": topics,
     "explain": explain,
     "reclassify": reclassify,
@@ -142,6 +150,7 @@ HELP = {
     "run": "read the sources once and add what is new to the lake",
     "retry": "try again what could not be read or fetched",
     "query": "run SQL over the lake",
+    "diff": "show what changed in an article since it was first read",
     "topics": "measure the model, or fit topics of your own",
     "explain": "say why a text gets the topics it gets",
     "reclassify": "apply the current model and topics to the passages in the lake",

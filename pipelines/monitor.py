@@ -14,6 +14,7 @@ from schemas.records import DeadLetter, Entry, Source
 from schemas.tables import CHECKS, ERRORS, POLLS
 from transforms.classify import ClassifyPassages, TopicPolicy
 from transforms.close import CloseLetters
+from transforms.cluster import ClusterArticles, CopyPolicy
 from transforms.deadletter import letter_input
 from transforms.drop import DropKnownArticles, DropKnownEntries
 from transforms.extract import ExtractArticles
@@ -44,6 +45,7 @@ class MonitorPlan:
     topics: TopicPolicy
     polls: PollPolicy
     revisions: RevisionPolicy
+    copies: CopyPolicy
     letters: tuple[DeadLetter, ...] = ()
 
 
@@ -67,7 +69,8 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     fetched = new["entries"] | "FetchPages" >> FetchPages(plan.http, plan.threads, plan.polls.tries)
     extracted = fetched.pages | "ExtractArticles" >> ExtractArticles(plan.extract)
     said = extracted.articles | "DropKnownArticles" >> DropKnownArticles(plan.lake, plan.revisions)
-    split = said.articles | "SplitPassages" >> SplitPassages(
+    clustered = said.articles | "ClusterArticles" >> ClusterArticles(plan.lake, plan.copies)
+    split = clustered | "SplitPassages" >> SplitPassages(
         plan.min_chars, plan.max_chars, plan.topics.model
     )
     classified = split | "ClassifyPassages" >> ClassifyPassages(plan.topics)

@@ -16,7 +16,6 @@ from configs.settings import (
     ExtractSettings,
     FetchSettings,
     PollSettings,
-    RevisionSettings,
     Settings,
     UserError,
     config_sources,
@@ -27,6 +26,7 @@ from pipelines.monitor import MonitorPlan
 from pipelines.options import RetryFlags, RunFlags
 from pipelines.policy import open_model, topic_policy
 from schemas.records import Source
+from transforms.cluster import CopyPolicy
 from transforms.deadletter import Unusable, letter_input
 from transforms.exchange import check_url
 from transforms.guard import DEFAULT_PORTS, Guard, is_local_name
@@ -115,18 +115,14 @@ def settings_plan(
         max_chars=settings.passages.max_chars,
         topics=policy,
         polls=poll_policy(settings.polls, force),
-        revisions=revision_policy(settings.revisions),
+        revisions=RevisionPolicy(**settings.revisions.model_dump()),
+        copies=CopyPolicy(**settings.copies.model_dump()),
     )
 
 
 def poll_policy(polls: PollSettings, force: bool) -> PollPolicy:
     """The limits of polling that the settings state."""
     return PollPolicy(**polls.model_dump(), force=force)
-
-
-def revision_policy(revisions: RevisionSettings) -> RevisionPolicy:
-    """When articles are looked at again, by the settings."""
-    return RevisionPolicy(**revisions.model_dump())
 
 
 def http_policy(fetch: FetchSettings, named: tuple[Source, ...], config: Path) -> HttpPolicy:

@@ -86,6 +86,7 @@ def drift_line(drifted: Mapping[str, Any]) -> str:
 def notes(summary: Summary) -> Iterator[str]:
     """What came of the failures of earlier runs, and what stood in for pages."""
     counts = (
+        (summary.articles_copied, "of the articles tell a story that another told before"),
         (summary.checks_failed, "articles could not be read again, or stand there no more"),
         (summary.letters_done, "dead letters of earlier runs are done"),
         (summary.entries_waiting, "failed pages wait for their next try or have had their last"),

@@ -67,6 +67,7 @@ class Summary:
     newest_hits: list[dict[str, Any]]
     articles_repeated: int = 0
     articles_changed: int = 0
+    articles_copied: int = 0
     checks_failed: int = 0
     drifted_sources: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
@@ -118,6 +119,7 @@ def summarise(
         newest_hits=rows(connection.execute(NEWEST_HITS, [began, newest])),
         articles_repeated=counters.get("articles_repeated", 0),
         articles_changed=counters.get("articles_changed", 0),
+        articles_copied=counters.get("articles_copied", 0),
         checks_failed=counters.get("checks_failed", 0),
         drifted_sources=rows(connection.execute(DRIFTED_SOURCES, [began])),
     )

@@ -74,6 +74,24 @@ select passages.* from passages semi join latest
   on passages.article_id = latest.article_id and passages.revision = latest.revision
 """
 
+# One row a story: the articles that tell it in nearly the same words, by their latest
+# revisions. Its title and address are those of the first one that is there.
+STORIES = """
+create view stories as
+with told as (
+  select *, coalesce(cluster_id, article_id) as story, coalesce(cluster_source, source) as outlet
+  from articles
+)
+select story as cluster_id, min(first_seen_at) as first_seen_at,
+  any_value(outlet) as first_source, arg_min(title, first_seen_at) as title,
+  arg_min(coalesce(canonical_url, url), first_seen_at) as url,
+  min(published_at) as published_at, max(last_seen_at) as last_seen_at,
+  count(*)::integer as articles, count(distinct source)::integer as outlets,
+  list_sort(list(distinct source)) as sources,
+  list_sort(list_distinct(flatten(list(topics)))) as topics
+from told group by story
+"""
+
 # The dead letters that are open: the newest row of each, where that does not close it.
 DEAD_LETTERS = """
 create view dead_letters as
@@ -112,9 +130,9 @@ from days left join pages as earlier
 group by all
 """
 
-VIEWS = (SIGHTS, REVISIONS, ARTICLES, LATEST_PASSAGES, DEAD_LETTERS, HEALTH)
+VIEWS = (SIGHTS, REVISIONS, ARTICLES, LATEST_PASSAGES, STORIES, DEAD_LETTERS, HEALTH)
 # What a query may name, for the help of the command.
 NAMES = (
-    *("passages", "latest_passages", "articles", "revisions", "sights"),
+    *("passages", "latest_passages", "articles", "revisions", "sights", "stories"),
     *("errors", "dead_letters", "polls", "checks", "health"),
 )

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 LEAST_WORDS = 8
 # A page that moved is the same article where this share of the shorter text's prose is in both.
 LEAST_SHARED = 0.5
-# A word has letters: numbers make no prose of a time stamp. In scripts without spaces (Thai to
-# Burmese, Khmer, kana, Han) each letter counts, since a word has one or two.
-WORD = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]+(?:'[^\W\d_]+)*"
-)
+# In scripts without spaces (Thai to Burmese, Khmer, kana, Han) each letter counts as a word,
+# since a word has one or two.
+SPACELESS = r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
+# A word has letters: numbers make no prose of a time stamp.
+WORD = re.compile(rf"{SPACELESS}|[^\W\d_]+(?:'[^\W\d_]+)*")
 TYPOGRAPHY = str.maketrans(
     {
         **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc`", "'"),
