@@ -57,6 +57,7 @@ setup(
         "python-frontmatter>=1.1,<2",
         "python-json-logger>=3.2,<5",
         "PyYAML>=6,<7",
+        "rensa>=0.5,<0.6",
         "rich>=14,<16",
         "sentencex>=1.0.20,<2",
         "tokenizers>=0.22,<1",

@@ -3,6 +3,7 @@
 Only the launcher reads configuration; workers receive these values.
 """
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from schemas.records import Source
 PACKAGED = Path(__file__).parent
 DEFAULT_CONFIG = Path("configs/monitor.yaml")
 MIN_EXAMPLES = 8
+LONGEST_RECHECK = 30 * 86_400.0
 
 
 class UserError(Exception):
@@ -82,6 +84,33 @@ class PollSettings(Strict):
         if self.shortest > self.longest:
             raise ValueError("shortest is more than longest")
         return self
+
+
+class RevisionSettings(Strict):
+    """When articles that the lake has are looked at again. Times in seconds.
+
+    ``recheck`` counts from when an article was first fetched; at most 30 days.
+    """
+
+    recheck: tuple[float, ...] = (3600.0, 21_600.0, 86_400.0, 259_200.0)
+    least_gap: float = pydantic.Field(3600.0, ge=0)
+
+    @pydantic.field_validator("recheck")
+    @classmethod
+    def _rising(cls, recheck: tuple[float, ...]) -> tuple[float, ...]:
+        steps = (0.0, *recheck)
+        if any(after <= before for before, after in itertools.pairwise(steps)):
+            raise ValueError("each step must be longer than the one before, and than 0")
+        if steps[-1] > LONGEST_RECHECK:
+            raise ValueError(f"no step may be longer than {LONGEST_RECHECK:,.0f} (30 days)")
+        return recheck
+
+
+class CopySettings(Strict):
+    """What counts as a copy of an article; ``similarity`` is a share of words in pairs."""
+
+    window_days: float = pydantic.Field(7.0, gt=0, le=60)
+    similarity: float = pydantic.Field(0.5, ge=0.25, le=1)
 
 
 class ExtractSettings(Strict):
@@ -180,6 +209,8 @@ class Settings(Strict):
     model: str | None = None
     fetch: FetchSettings = pydantic.Field(default_factory=FetchSettings)
     polls: PollSettings = pydantic.Field(default_factory=PollSettings)
+    revisions: RevisionSettings = pydantic.Field(default_factory=RevisionSettings)
+    copies: CopySettings = pydantic.Field(default_factory=CopySettings)
     extract: ExtractSettings = pydantic.Field(default_factory=ExtractSettings)
     passages: PassageSettings = pydantic.Field(default_factory=PassageSettings)
     topics: tuple[str, ...] | None = pydantic.Field(None, min_length=1)

@@ -1,4 +1,4 @@
-"""The command line: wirewatch run, watch, retry, query, topics, explain and reclassify."""
+"""The command line: run, watch, retry, query, diff, topics, explain and reclassify."""
 
 import argparse
 import contextlib
@@ -116,11 +116,12 @@ def query(arguments: list[str]) -> int:
     """``wirewatch query``: prints the result of SQL over the lake."""
     import duckdb
 
-    from pipelines.query import VIEWS, open_lake, query_problem, write_result
+    from pipelines.query import open_lake, query_problem, write_result
+    from pipelines.views import NAMES
     from transforms.lake import is_remote
 
     parser = argparse.ArgumentParser(prog="wirewatch query", allow_abbrev=False)
-    parser.add_argument("sql", metavar="SQL", help="views: " + ", ".join(VIEWS))
+    parser.add_argument("sql", metavar="SQL", help="views: " + ", ".join(NAMES))
     parser.add_argument("--lake", default="lake", help="default: lake")
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
     flags = parser.parse_args(arguments)
@@ -139,6 +140,13 @@ def query(arguments: list[str]) -> int:
     except duckdb.Error as error:
         raise UserError(f"query: {query_problem(error)}") from error
     return 0
+
+
+def diff(arguments: list[str]) -> int:
+    """``wirewatch diff``: prints what changed in an article."""
+    from pipelines.diff import diff
+
+    return diff(arguments)
 
 
 def topics(arguments: list[str]) -> int:
@@ -167,6 +175,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "watch": watch,
     "retry": retry,
     "query": query,
+    "diff": diff,
     "topics": topics,
     "explain": explain,
     "reclassify": reclassify,
@@ -176,6 +185,7 @@ HELP = {
     "watch": "go on reading the sources, each when it is due",
     "retry": "try again what could not be read or fetched",
     "query": "run SQL over the lake",
+    "diff": "show what changed in an article since it was first read",
     "topics": "measure the model, or fit topics of your own",
     "explain": "say why a text gets the topics it gets",
     "reclassify": "apply the current model and topics to the passages in the lake",

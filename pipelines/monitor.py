@@ -11,9 +11,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
 from schemas.records import DeadLetter, Entry, Source
-from schemas.tables import ERRORS, POLLS
+from schemas.tables import CHECKS, ERRORS, POLLS
 from transforms.classify import ClassifyPassages, TopicPolicy
 from transforms.close import CloseLetters
+from transforms.cluster import ClusterArticles, CopyPolicy
 from transforms.deadletter import letter_input
 from transforms.drop import DropKnownArticles, DropKnownEntries
 from transforms.extract import ExtractArticles
@@ -22,6 +23,7 @@ from transforms.http import HttpPolicy
 from transforms.poll import PollPolicy
 from transforms.processes import ExtractPolicy
 from transforms.read import ReadSources
+from transforms.recent import RevisionPolicy
 from transforms.split import SplitPassages
 from transforms.write import After, WriteEvents, WritePassages
 
@@ -43,6 +45,8 @@ class MonitorPlan:
     max_chars: int
     topics: TopicPolicy
     polls: PollPolicy
+    revisions: RevisionPolicy
+    copies: CopyPolicy
     letters: tuple[DeadLetter, ...] = ()
     listed: tuple[Source, ...] = ()
 
@@ -58,18 +62,19 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     sources = pipeline | "Sources" >> beam.Create(plan.sources)
     letters = pipeline | "Letters" >> beam.Create(plan.letters)
     retried = letters | "Retry" >> beam.FlatMap(letter_entries).with_output_types(Entry)
-    limits = (plan.http, plan.threads, plan.lake, plan.polls)
+    limits = (plan.http, plan.threads, plan.lake, plan.polls, plan.revisions)
     read = sources | "ReadSources" >> ReadSources(*limits)
     known = pipeline | "KnownListed" >> beam.Create(plan.listed)
     lists = (known, read["listed"]) | "Listed" >> beam.Flatten()
     listed = lists | "ReadListed" >> ReadSources(*limits, nested=True)
     entries = (retried, read["entries"], listed["entries"]) | "Entries" >> beam.Flatten()
 
-    new = entries | "DropKnownEntries" >> DropKnownEntries(plan.lake, plan.polls)
+    new = entries | "DropKnownEntries" >> DropKnownEntries(plan.lake, plan.polls, plan.revisions)
     fetched = new["entries"] | "FetchPages" >> FetchPages(plan.http, plan.threads, plan.polls.tries)
     extracted = fetched.pages | "ExtractArticles" >> ExtractArticles(plan.extract)
-    new_articles = extracted.articles | "DropKnownArticles" >> DropKnownArticles(plan.lake)
-    split = new_articles | "SplitPassages" >> SplitPassages(
+    said = extracted.articles | "DropKnownArticles" >> DropKnownArticles(plan.lake, plan.revisions)
+    clustered = said.articles | "ClusterArticles" >> ClusterArticles(plan.lake, plan.copies)
+    split = clustered | "SplitPassages" >> SplitPassages(
         plan.min_chars, plan.max_chars, plan.topics.model
     )
     classified = split | "ClassifyPassages" >> ClassifyPassages(plan.topics)
@@ -87,6 +92,9 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     polls = (read["polls"], listed["polls"]) | "Polls" >> beam.Flatten()
     committed = polls | "Commit" >> After(written, noted)
     committed | "WritePolls" >> WriteEvents(plan.lake, POLLS)
+    checks = (fetched.checks, extracted.checks, said.checks) | "Checks" >> beam.Flatten()
+    looked = checks | "Looked" >> After(written, noted)
+    looked | "WriteChecks" >> WriteEvents(plan.lake, CHECKS)
     tried = (letters, read["tried"], listed["tried"], new["tried"]) | "Tried" >> beam.Flatten()
     settled = tried | "Settle" >> After(written, noted)
     done = settled | "CloseLetters" >> CloseLetters(plan.lake)

@@ -24,6 +24,7 @@ from pipelines.monitor import MonitorPlan
 from pipelines.options import RunFlags
 from pipelines.policy import open_model, topic_policy
 from schemas.records import Source
+from transforms.cluster import CopyPolicy
 from transforms.deadletter import Unusable
 from transforms.exchange import check_url
 from transforms.guard import DEFAULT_PORTS, Guard, is_local_name
@@ -31,6 +32,7 @@ from transforms.http import HttpPolicy
 from transforms.lake import is_remote
 from transforms.poll import PollPolicy
 from transforms.processes import ExtractPolicy
+from transforms.recent import RevisionPolicy
 from transforms.sources import KINDS
 from transforms.urls import is_web
 
@@ -82,6 +84,8 @@ def settings_plan(
         max_chars=settings.passages.max_chars,
         topics=policy,
         polls=poll_policy(settings.polls, force),
+        revisions=RevisionPolicy(**settings.revisions.model_dump()),
+        copies=CopyPolicy(**settings.copies.model_dump()),
     )
 
 

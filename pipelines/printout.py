@@ -59,8 +59,9 @@ def summary_lines(summary: Summary) -> Iterator[str]:
 def headline(summary: Summary) -> str:
     """The run in one line."""
     dead = sum(summary.dead_letters.values())
+    changed = f" and {changes(summary)}" if summary.articles_changed else ""
     new, known = (
-        counted(summary.articles, "new article"),
+        counted(summary.articles, "new article") + changed,
         counted(summary.articles_known, "article"),
     )
     line = (
@@ -74,6 +75,12 @@ def headline(summary: Summary) -> str:
 def counted(number: int, noun: str) -> str:
     """A number with its noun, in the plural where there is not one."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def changes(summary: Summary) -> str:
+    """How many articles changed since they were read."""
+    number = summary.articles_changed
+    return f"{number:,} changed since {'it was' if number == 1 else 'they were'} read"
 
 
 def drift_line(drifted: Mapping[str, Any]) -> str:
@@ -91,7 +98,9 @@ def notes(summary: Summary) -> Iterator[str]:
         ("Feeds that have not changed since they were last read", summary.feeds_unchanged),
         ("Entries listed more than once, each read once", summary.entries_repeated),
         ("Texts that stood under another address of their site", summary.articles_repeated),
+        ("Articles that tell a story which another told before", summary.articles_copied),
         ("Texts from the feed itself, since the page could not be had", summary.texts_from_feed),
+        ("Articles that could not be read again, or stand there no more", summary.checks_failed),
         ("Dead letters of earlier runs that are done", summary.letters_done),
         ("Failed pages that wait for their next try", summary.entries_waiting),
         ("Failed pages that have had their last try", summary.entries_given_up),

@@ -17,7 +17,8 @@ Counts = Mapping[str, int]
 
 def entries_done(counts: Counts) -> tuple[int, int]:
     """How many entries of a run are done, and how many were found."""
-    done = counts["articles"] + counts["articles_known"]
+    done = counts["articles"] + counts["articles_known"] + counts["articles_changed"]
+    done += counts["checks_unchanged"] + counts["checks_failed"]
     done += counts["errors_fetch"] + counts["errors_extract"]
     return done, counts["entries"] - counts["entries_known"]
 

@@ -8,74 +8,13 @@ from typing import Any, TextIO
 import duckdb
 import pyarrow as pa
 
+from pipelines.views import NAMES, VIEWS
 from schemas.tables import TABLES, Table
 from transforms.clean import escaped_json, one_line, spreadsheet_text
 from transforms.lake import table_files
 
-# What a person may ask for by name.
-VIEWS = ("passages", "articles", "errors", "dead_letters", "polls", "health")
 # A column that is narrower than its name, or than this, cannot be read; the rest is borders.
 LEAST_COLUMN_WIDTH, BORDER_WIDTH = 10, 3
-# One row an article: its latest revision, its text put together from its passages.
-ARTICLES = """
-create view articles as
-with latest as (
-  select * from passages
-  qualify fetched_at = max(fetched_at) over (partition by article_id)
-)
-select article_id, any_value(revision) as revision, any_value(url) as url,
-  any_value(canonical_url) as canonical_url, any_value(source) as source,
-  any_value(feed_url) as feed_url, any_value(publisher) as publisher,
-  any_value(section) as section, any_value(title) as title, any_value(authors) as authors,
-  any_value(lang) as lang, any_value(published_at) as published_at,
-  any_value(published_from) as published_from,
-  any_value(published_offset_minutes) as published_offset_minutes,
-  any_value(modified_at) as modified_at, any_value(fetched_at) as fetched_at,
-  any_value(text_from) as text_from,
-  count(*)::integer as passages,
-  list_sort(list_distinct(flatten(list(coalesce(topics, []))))) as topics,
-  string_agg(text || separator, '' order by position) as text,
-  any_value(model) as model, any_value(date) as date
-from latest group by article_id
-"""
-
-# The dead letters that are open: the newest row of each, where that does not close it.
-DEAD_LETTERS = """
-create view dead_letters as
-with latest as (
-  select * from errors
-  qualify row_number() over (
-    partition by coalesce(letter_id, stage || key)
-    order by occurred_at desc, done_at desc nulls last
-  ) = 1
-)
-select * exclude (done_at) from latest where done_at is null
-"""
-
-# One row a source and day of fetching: how many of its pages gave a text, and how long the
-# texts were, beside the same of all its earlier days.
-HEALTH = """
-create view health as
-with pages as (
-  select source, fetched_at::date as date, max("end") as chars
-  from passages group by source, article_id, revision, fetched_at::date
-  union all
-  select source, occurred_at::date, null from errors
-  where stage = 'extract' and source is not null and done_at is null
-  group by source, occurred_at::date, coalesce(letter_id, key)
-), days as (
-  select source, date, count(*)::integer as pages,
-    round(count(chars) / count(*), 3) as text_share,
-    median(chars)::integer as median_chars
-  from pages group by source, date
-)
-select days.*, count(earlier.source)::integer as earlier_pages,
-  round(count(earlier.chars) / nullif(count(earlier.source), 0), 3) as earlier_text_share,
-  median(earlier.chars)::integer as earlier_median_chars
-from days left join pages as earlier
-  on earlier.source = days.source and earlier.date < days.date
-group by all
-"""
 
 
 def open_lake(lake: str) -> duckdb.DuckDBPyConnection:
@@ -84,9 +23,8 @@ def open_lake(lake: str) -> duckdb.DuckDBPyConnection:
     connection.execute("set timezone = 'UTC'")
     for table in TABLES.values():
         create_view(connection, lake, table)
-    connection.execute(ARTICLES)
-    connection.execute(DEAD_LETTERS)
-    connection.execute(HEALTH)
+    for view in VIEWS:
+        connection.execute(view)
     return connection
 
 
@@ -95,7 +33,7 @@ def query_problem(error: duckdb.Error) -> str:
     problem = " ".join(str(error).split())
     if isinstance(error, duckdb.CatalogException) and "Table with name" in problem:
         # What DuckDB takes for meant may be a name that only we use.
-        problem = f"{problem.partition(' Did you mean')[0]} The views are {', '.join(VIEWS)}."
+        problem = f"{problem.partition(' Did you mean')[0]} The views are {', '.join(NAMES)}."
     return problem
 
 

@@ -16,8 +16,8 @@ NEWEST_HITS = """
 select coalesce(title, first(split_part(text, chr(10), 1) order by position)) as title, source,
   published_at, fetched_at, coalesce(canonical_url, url) as url,
   list_sort(list_distinct(flatten(list(topics)))) as topics
-from passages where len(topics) > 0 and fetched_at >= ?
-group by article_id, passages.title, source, published_at, fetched_at, canonical_url, url
+from latest_passages where len(topics) > 0 and fetched_at >= ?
+group by article_id, latest_passages.title, source, published_at, fetched_at, canonical_url, url
 order by published_at desc nulls last, fetched_at desc, article_id limit ?
 """
 # A key with a #number is an item inside a source, not a source.
@@ -69,6 +69,9 @@ class Summary:
     entries_given_up: int = 0
     entries_repeated: int = 0
     feeds_unchanged: int = 0
+    articles_changed: int = 0
+    articles_copied: int = 0
+    checks_failed: int = 0
     drifted_sources: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
@@ -121,6 +124,9 @@ def summarise(
         entries_given_up=counters.get("entries_given_up", 0),
         entries_repeated=counters.get("entries_repeated", 0),
         feeds_unchanged=counters.get("feeds_unchanged", 0),
+        articles_changed=counters.get("articles_changed", 0),
+        articles_copied=counters.get("articles_copied", 0),
+        checks_failed=counters.get("checks_failed", 0),
         drifted_sources=rows(connection.execute(DRIFTED_SOURCES, [began])),
     )
 

@@ -23,13 +23,28 @@ class Source:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of an article whose page is looked at again.
+
+    ``revision`` is the one seen last, None where that is not known. ``etag`` and
+    ``last_modified`` are the page's validators, as its server sent them.
+    """
+
+    article_id: str
+    revision: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
     """One article that a source names; ``location`` (URL or path) holds its page.
 
     A page out of an archive lies at ``offset`` of the file ``archive`` instead, and
     ``location`` is the address it was archived from. ``content`` is the feed's own full
     text, compressed (see ``transforms.fallback``). ``tries`` counts the earlier runs that
-    could not have the page.
+    could not have the page. ``updated_at`` is when the source says the article changed, and
+    ``look`` is set where the lake has the article and its page is looked at again.
     """
 
     location: str
@@ -45,13 +60,16 @@ class Entry:
     content: bytes | None = None
     tries: int = 0
     published_offset_minutes: int | None = None
+    updated_at: datetime | None = None
+    look: Look | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Page:
     """The bytes behind an entry. ``url`` is None for a local file.
 
-    ``text_from`` says what they are: the page, the feed's own text, or a file.
+    ``text_from`` says what they are: the page, the feed's own text, or a file. ``look`` is
+    the entry's, with the validators of this answer.
     """
 
     entry: Entry
@@ -60,11 +78,16 @@ class Page:
     content_type: str | None
     fetched_at: datetime
     text_from: str = "page"
+    look: Look | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Article:
-    """An extracted article; ``text`` neither starts nor ends with white space."""
+    """An extracted article; ``text`` neither starts nor ends with white space.
+
+    ``look`` is its page's. ``cluster_id``, ``cluster_source`` and ``signature`` are those of
+    the table of passages; None before the articles are clustered.
+    """
 
     article_id: str
     revision: str
@@ -84,6 +107,10 @@ class Article:
     section: str | None = None
     published_offset_minutes: int | None = None
     modified_at: datetime | None = None
+    look: Look | None = None
+    cluster_id: str | None = None
+    cluster_source: str | None = None
+    signature: bytes | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -152,6 +179,27 @@ class Poll:
     last_full_at: datetime | None = None
     last_new_at: datetime | None = None
     usual_gap_s: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Check:
+    """One look at the page of an article that the lake has.
+
+    ``revision`` is what was seen, None where nothing could be. ``etag`` and
+    ``last_modified`` are to be sent at the next look. ``error`` is None when it was read.
+    """
+
+    article_id: str
+    url: str
+    source: str
+    feed_url: str | None
+    checked_at: datetime
+    status: int | None
+    etag: str | None
+    last_modified: str | None
+    revision: str | None
+    changed: bool
+    error: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

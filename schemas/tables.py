@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 import pyarrow as pa
 
-from schemas.records import ClassifiedArticle, DeadLetter, Poll
+from schemas.records import Check, ClassifiedArticle, DeadLetter, Poll
 
 UTC_MICROS = pa.timestamp("us", tz="UTC")
 SCORE = pa.struct([pa.field("topic", pa.string()), pa.field("score", pa.float32())])
@@ -47,9 +47,9 @@ class Table:
 
 PASSAGES = Table(
     "passages",
-    3,
+    4,
     "One row a passage. The article's columns repeat on each of its passages, and all "
-    "passages of an article stand in one file.",
+    "passages of a revision of an article stand in one file.",
     "published_at, or fetched_at where that is null",
     (
         Column("passage_id", pa.string(), "Hash of article_id, revision and position."),
@@ -58,7 +58,11 @@ PASSAGES = Table(
             pa.string(),
             "Hash of canonical_url, or of the text where there is no URL.",
         ),
-        Column("revision", pa.string(), "Hash of the article's text."),
+        Column(
+            "revision",
+            pa.string(),
+            "Hash of the article's text; an article that has changed has several.",
+        ),
         Column("url", pa.string(), "Address the page was found under.", nullable=True),
         Column(
             "canonical_url",
@@ -134,6 +138,20 @@ PASSAGES = Table(
             pa.string(),
             "Name and version of the model that gave the scores; after a + a hash of all that "
             "decides scores and topics: the model's files, the topics, their thresholds.",
+        ),
+        Column(
+            "cluster_id",
+            pa.string(),
+            "The article_id of the first article seen of those that tell the same story in "
+            "nearly the same words; its own where there is no other.",
+            nullable=True,
+        ),
+        Column("cluster_source", pa.string(), "Source of that first article.", nullable=True),
+        Column(
+            "signature",
+            pa.binary(),
+            "MinHash of the article's text, to find copies by; on the passage at position 0 only.",
+            nullable=True,
         ),
         Column("schema_version", pa.int32(), "Version of this table's schema."),
     ),
@@ -238,7 +256,39 @@ POLLS = Table(
     ),
 )
 
-TABLES = {table.name: table for table in (PASSAGES, ERRORS, POLLS)}
+CHECKS = Table(
+    "checks",
+    1,
+    "One row each time the page of an article in passages was looked at again. It is written "
+    "after the passages of what was found. The newest row of an article_id says how it "
+    "stands: its text went from one revision to another and perhaps back.",
+    "checked_at",
+    (
+        Column("article_id", pa.string(), "The article, as in passages."),
+        Column("url", pa.string(), "Address that was asked for."),
+        Column("source", pa.string(), "Name of the source that listed the article."),
+        Column("feed_url", pa.string(), "Feed that listed it.", nullable=True),
+        Column("checked_at", UTC_MICROS, "When it was looked at."),
+        Column("status", pa.int32(), "HTTP status; null where none came.", nullable=True),
+        Column("etag", pa.string(), "ETag of the page, for the next look.", nullable=True),
+        Column("last_modified", pa.string(), "Last-Modified of the page, as sent.", nullable=True),
+        Column(
+            "revision",
+            pa.string(),
+            "The revision in passages that the page shows; null where it could not be read.",
+            nullable=True,
+        ),
+        Column(
+            "changed",
+            pa.bool_(),
+            "Whether that is another than at the look before. What is no prose, such as a time "
+            "stamp or a counter, may differ without that.",
+        ),
+        Column("error", pa.string(), "Why the page could not be read.", nullable=True),
+    ),
+)
+
+TABLES = {table.name: table for table in (PASSAGES, ERRORS, POLLS, CHECKS)}
 
 
 def stable_id(*parts: str) -> str:
@@ -254,7 +304,8 @@ def passage_rows(classified: ClassifiedArticle) -> Iterator[dict]:
     """The rows of ``PASSAGES`` for one article, in reading order."""
     article = classified.split.article
     shared = dataclasses.asdict(article)
-    del shared["text"]
+    del shared["text"], shared["look"]
+    signature = shared.pop("signature")
     for passage, result in zip(classified.split.passages, classified.results, strict=True):
         yield {
             **shared,
@@ -263,6 +314,7 @@ def passage_rows(classified: ClassifiedArticle) -> Iterator[dict]:
             "topics": result.topics,
             "scores": result.scores and [{"topic": t, "score": s} for t, s in result.scores],
             "model": classified.model,
+            "signature": signature if passage.position == 0 else None,
             "schema_version": PASSAGES.version,
         }
 
@@ -272,6 +324,8 @@ def passages_date(article_published_at: datetime | None, fetched_at: datetime) -
     return (article_published_at or fetched_at).date()
 
 
-def event_date(event: DeadLetter | Poll) -> date:
-    """The partition of a dead letter or a poll: the UTC date it happened on."""
+def event_date(event: DeadLetter | Poll | Check) -> date:
+    """The partition of a dead letter, a poll or a check: the UTC date it happened on."""
+    if isinstance(event, Check):
+        return event.checked_at.date()
     return (event.occurred_at if isinstance(event, DeadLetter) else event.polled_at).date()

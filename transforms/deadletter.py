@@ -99,7 +99,7 @@ def given_json(given: Source | Entry) -> str:
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in dataclasses.asdict(given).items()
         # A nought says something: the place of an archive's first page, an offset of UTC.
-        if value not in (None, ()) and name not in ("content", "tries")
+        if value not in (None, ()) and name not in ("content", "tries", "look")
     }
     return json.dumps({type(given).__name__.lower(): fields}, ensure_ascii=False)
 
@@ -112,8 +112,9 @@ def letter_input(letter: DeadLetter) -> Source | Entry | None:
     if "entry" not in found:
         return None
     fields = found["entry"]
-    moment = fields.get("published_at")
-    fields["published_at"] = datetime.fromisoformat(moment) if moment else None
+    for name in ("published_at", "updated_at"):
+        moment = fields.get(name)
+        fields[name] = datetime.fromisoformat(moment) if moment else None
     fields["authors"] = tuple(fields.get("authors", ()))
     return Entry(**fields, content=letter.content, tries=letter.tries)
 

@@ -12,8 +12,9 @@ import frontmatter
 import yaml
 from apache_beam.pvalue import TaggedOutput
 
-from schemas.records import Article, DeadLetter, Page
+from schemas.records import Article, Check, DeadLetter, Page
 from schemas.tables import stable_id
+from transforms.check import CheckOutput, failed_check
 from transforms.clean import line_or_none, plain_line
 from transforms.content import Content
 from transforms.count import count
@@ -132,6 +133,7 @@ def extract_article(page: Page, policy: ExtractPolicy | None = None) -> Article:
         section=plain_line(content.section),
         published_offset_minutes=published.offset if published else None,
         modified_at=modified.at if modified else None,
+        look=page.look,
     )
 
 
@@ -159,11 +161,15 @@ def identify_language(text: str) -> str | None:
 
 
 def extract_or_fall_back(page: Page, policy: ExtractPolicy) -> Article:
-    """The article in a page, or in its feed's own text where the page has none."""
+    """The article in a page, or in its feed's own text where the page has none.
+
+    Not where the lake has the page's text already, which is better.
+    """
     try:
         return extract_article(page, policy)
     except Exception:
-        instead = content_page(page.entry, page.url) if page.text_from == "page" else None
+        may_fall_back = page.text_from == "page" and page.look is None
+        instead = content_page(page.entry, page.url) if may_fall_back else None
         if instead is None:
             raise
     return extract_article(instead, policy)
@@ -206,11 +212,13 @@ class ExtractArticle(ConcurrentDoFn):
         finally:
             self._room.release()
 
-    def _extract(self, element: Page) -> Article | ErrorOutput:
+    def _extract(self, element: Page) -> Article | ErrorOutput | CheckOutput:
         entry = element.entry
         try:
             article = extract_or_fall_back(element, self._policy)
         except Exception as error:  # A parser may fail in any way on hostile bytes.
+            if element.look is not None:
+                return TaggedOutput("checks", failed_check(entry, error))
             letter = dead_letter(
                 STAGE, entry_place(entry), entry.source, error, element.body, given=entry
             )
@@ -219,11 +227,11 @@ class ExtractArticle(ConcurrentDoFn):
             self._noted.append("dates_refused")
         return article
 
-    def tally(self, output: Article | ErrorOutput) -> None:
+    def tally(self, output: Article | ErrorOutput | CheckOutput) -> None:
         while self._noted:
             count(self._noted.popleft())
         if isinstance(output, TaggedOutput):
-            count(f"errors_{STAGE}")
+            count("checks_failed" if output.tag == "checks" else f"errors_{STAGE}")
         else:
             count("dates_missing", int(output.published_at is None))
             count("texts_from_feed", int(output.text_from == "feed"))
@@ -231,12 +239,14 @@ class ExtractArticle(ConcurrentDoFn):
 
 @beam.typehints.with_input_types(Page)
 class ExtractArticles(beam.PTransform):
-    """Pages to articles, with outputs articles and errors."""
+    """Pages to articles, with outputs articles, checks and errors."""
 
     def __init__(self, policy: ExtractPolicy | None = None):
         super().__init__()
         self._extract = ExtractArticle(policy or ExtractPolicy())
 
     def expand(self, pcoll):
-        extract = beam.ParDo(self._extract).with_output_types(Article, errors=DeadLetter)
-        return pcoll | extract.with_outputs("errors", main="articles")
+        extract = beam.ParDo(self._extract).with_output_types(
+            Article, checks=Check, errors=DeadLetter
+        )
+        return pcoll | extract.with_outputs("checks", "errors", main="articles")

@@ -1,14 +1,16 @@
 """Fetches the page behind each entry, from the web or from a file."""
 
+import dataclasses
 from collections.abc import Generator
 from datetime import UTC, datetime
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from schemas.records import DeadLetter, Entry, Page
+from schemas.records import Check, DeadLetter, Entry, Page
+from transforms.check import NOT_MODIFIED, failed_check, unchanged_check
 from transforms.count import count
-from transforms.deadletter import ErrorOutput, Unusable, dead_letter, entry_place
+from transforms.deadletter import Unusable, dead_letter, entry_place
 from transforms.decode import gunzip
 from transforms.fallback import page_instead
 from transforms.files import open_archive, read_file
@@ -21,17 +23,25 @@ from transforms.urls import is_web
 STAGE = "fetch"
 
 
-def fetch_page(entry: Entry, http: HttpPolicy) -> Generator[Turn, None, Page]:
-    """The page behind an entry, in steps. Raises Unusable where it cannot be had whole."""
+def fetch_page(entry: Entry, http: HttpPolicy) -> Generator[Turn, None, Page | Check]:
+    """The page behind an entry, in steps; a check where it is looked at again and its server
+    says that it is unchanged. Raises Unusable where it cannot be had whole."""
     if entry.archive is not None:
         with open_archive(entry.archive, http) as stream:
             return read_record(stream, entry, http.max_bytes)
     if not is_web(entry.location):
         body = gunzip(read_file(entry.location, http.max_bytes), http.max_bytes)
         return Page(entry, None, body, None, datetime.now(UTC), "file")
-    answer = yield from open_client(http).ask(entry.location, robots=True)
+    look = entry.look
+    conditions = (look.etag, look.last_modified) if look else (None, None)
+    answer = yield from open_client(http).ask(entry.location, *conditions, robots=True)
+    if look is not None:
+        if answer.status == NOT_MODIFIED:
+            return unchanged_check(entry, answer.headers)
+        etag, last_modified = answer.headers.get("etag"), answer.headers.get("last-modified")
+        look = dataclasses.replace(look, etag=etag, last_modified=last_modified)
     body = gunzip(answer.body, http.max_bytes)
-    return Page(entry, answer.url, body, answer.content_type, datetime.now(UTC))
+    return Page(entry, answer.url, body, answer.content_type, datetime.now(UTC), look=look)
 
 
 class FetchPage(ConcurrentDoFn):
@@ -50,21 +60,29 @@ class FetchPage(ConcurrentDoFn):
 
     def work(self, element: Entry) -> Generator[Turn, None, list]:
         try:
-            return [(yield from fetch_page(element, self._http))]
+            found = yield from fetch_page(element, self._http)
+            return [TaggedOutput("checks", found) if isinstance(found, Check) else found]
         except Unusable as error:
+            if element.look is not None:
+                return [TaggedOutput("checks", failed_check(element, error))]
             instead = page_instead(element, error, self._tries)
             if instead is not None:
                 return [instead]
             letter = dead_letter(STAGE, entry_place(element), element.source, error, given=element)
             return [TaggedOutput("errors", letter)]
 
-    def tally(self, output: Page | ErrorOutput) -> None:
-        count("pages" if isinstance(output, Page) else f"errors_{STAGE}")
+    def tally(self, output: Page | TaggedOutput) -> None:
+        if isinstance(output, Page):
+            count("pages")
+        elif output.tag == "checks":
+            count("checks_failed" if output.value.error else "checks_unchanged")
+        else:
+            count(f"errors_{STAGE}")
 
 
 @beam.typehints.with_input_types(Entry)
 class FetchPages(beam.PTransform):
-    """Entries to pages, with outputs pages and errors.
+    """Entries to pages, with outputs pages, checks and errors.
 
     ``tries`` runs may fail to have a page before its feed's own text is used instead.
     """
@@ -74,5 +92,5 @@ class FetchPages(beam.PTransform):
         self._fetch = FetchPage(http, threads, tries)
 
     def expand(self, pcoll):
-        fetch = beam.ParDo(self._fetch).with_output_types(Page, errors=DeadLetter)
-        return pcoll | fetch.with_outputs("errors", main="pages")
+        fetch = beam.ParDo(self._fetch).with_output_types(Page, checks=Check, errors=DeadLetter)
+        return pcoll | fetch.with_outputs("checks", "errors", main="pages")

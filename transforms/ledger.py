@@ -195,6 +195,10 @@ class Ledger:
         """Whether the lake has an article of this id, with whatever text."""
         return bytes.fromhex(article_id) in self._addresses
 
+    def knows_revision(self, article_id: str, revision: str) -> bool:
+        """Whether the lake has this very text of an article."""
+        return content_key(article_id, revision) in self._contents
+
     def knows_content(self, article: Article) -> bool:
         """Whether this article is in the lake with this very text, also under another
         address of its site."""

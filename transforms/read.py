@@ -25,6 +25,7 @@ from transforms.listed import remember_listed
 from transforms.poll import PollPolicy, due, may_be_conditional, refusal
 from transforms.pool import ConcurrentDoFn
 from transforms.reading import Reading, make_poll
+from transforms.recent import Recent, RevisionPolicy, open_recent
 from transforms.sources import KINDS, Document, Hints, Item, detect_kind
 from transforms.sources.archives import HEAD_BYTES, archive_items, is_archive
 from transforms.urls import is_web
@@ -46,16 +47,27 @@ class ReadSource(ConcurrentDoFn):
     """Opens each source and reads what it lists; see ReadSources."""
 
     _ledger: Ledger
+    _recent: Recent
 
-    def __init__(self, http: HttpPolicy, threads: int, lake: str, polls: PollPolicy, nested: bool):
+    def __init__(
+        self,
+        http: HttpPolicy,
+        threads: int,
+        lake: str,
+        polls: PollPolicy,
+        revisions: RevisionPolicy,
+        nested: bool,
+    ):
         super().__init__(threads)
         self._http = http
         self._lake = lake
         self._polls = polls
+        self._revisions = revisions
         self._nested = nested
 
     def setup(self) -> None:
         self._ledger = open_ledger(self._lake)
+        self._recent = open_recent(self._lake, self._revisions)
 
     def lane(self, element: Source) -> str | None:
         return lane_of(element.location)
@@ -76,6 +88,7 @@ class ReadSource(ConcurrentDoFn):
             reading.failure = error
         outputs = [self._tag(item) for item in reading.items if not isinstance(item, Hints)]
         outputs += self._waiting(reading)
+        outputs += self._recent.due_of_feed(reading.source.location, reading.began)
         outputs += self._letters(reading)
         if reading.is_polled:
             poll = make_poll(reading, self._ledger, self._polls)
@@ -245,10 +258,13 @@ class ReadSources(beam.PTransform):
         threads: int,
         lake: str,
         polls: PollPolicy | None = None,
+        revisions: RevisionPolicy | None = None,
         nested: bool = False,
     ):
         super().__init__()
-        self._read = ReadSource(http, threads, lake, polls or PollPolicy(), nested)
+        self._read = ReadSource(
+            http, threads, lake, polls or PollPolicy(), revisions or RevisionPolicy(), nested
+        )
 
     def expand(self, pcoll):
         expand = beam.ParDo(ExpandSource()).with_output_types(Source, errors=DeadLetter)

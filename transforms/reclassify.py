@@ -40,7 +40,12 @@ def is_stale(path: str, label: str) -> bool:
 
 
 def reclassified_rows(rows: pa.Table, results: tuple[TopicScores, ...], label: str) -> pa.Table:
-    """The rows with other topics, scores and model; nothing else changes."""
+    """The rows with other topics, scores and model; nothing else changes.
+
+    Columns that an older version of the table did not have are null.
+    """
+    parts = [PASSAGES.schema.empty_table(), rows]
+    rows = pa.concat_tables(parts, promote_options="default").select(PASSAGES.schema.names)
     columns = {
         "topics": [result.topics for result in results],
         "scores": [

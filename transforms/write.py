@@ -7,7 +7,7 @@ from datetime import date
 
 import apache_beam as beam
 
-from schemas.records import ClassifiedArticle, DeadLetter, Poll
+from schemas.records import Check, ClassifiedArticle, DeadLetter, Poll
 from schemas.tables import PASSAGES, Table, event_date, passage_rows, passages_date, stable_id
 from transforms.count import count
 from transforms.lake import put_rows
@@ -90,7 +90,7 @@ class After(beam.PTransform):
 
 
 class WriteEvent(beam.DoFn):
-    """Writes polls or dead letters, one file a bundle and date."""
+    """Writes polls, checks or dead letters, one file a bundle and date."""
 
     def __init__(self, lake: str, table: Table):
         self._lake = lake
@@ -101,7 +101,7 @@ class WriteEvent(beam.DoFn):
     def start_bundle(self) -> None:
         self._buffer, self._rows = defaultdict(list), 0
 
-    def process(self, element: DeadLetter | Poll) -> None:
+    def process(self, element: DeadLetter | Poll | Check) -> None:
         self._buffer[event_date(element)].append(dataclasses.asdict(element))
         self._rows += 1
         if self._rows >= ROWS_IN_MEMORY:
@@ -120,7 +120,7 @@ class WriteEvent(beam.DoFn):
 
 
 class WriteEvents(beam.PTransform):
-    """Polls or dead letters into their table."""
+    """Polls, checks or dead letters into their table."""
 
     def __init__(self, lake: str, table: Table):
         super().__init__()

@@ -136,5 +136,5 @@ def test_an_unknown_view_is_told_which_there_are(wirewatch, tmp_path):
     outcome = wirewatch("query", "from polled", "--lake", tmp_path / "lake")
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
-    assert "The views are passages, articles, errors, dead_letters, polls, health." in outcome.err
+    assert "The views are passages, latest_passages, articles, " in outcome.err
     assert "no_polls" not in outcome.err

@@ -61,7 +61,7 @@ def test_articles_are_dropped_by_content_and_a_changed_text_is_new(pipeline, tmp
     with pipeline as p:
         articles = p | beam.Create([one.split.article for one in known + new])
         kept = articles | DropKnownArticles(str(tmp_path))
-        assert_that(kept, equal_to([one.split.article for one in new]))
+        assert_that(kept.articles, equal_to([one.split.article for one in new]))
 
 
 def test_an_article_that_comes_twice_in_a_bundle_is_kept_once(pipeline, tmp_path, classified):
@@ -69,7 +69,7 @@ def test_an_article_that_comes_twice_in_a_bundle_is_kept_once(pipeline, tmp_path
     articles = [classified("https://a.example/1", text).split.article for text in texts]
     with pipeline as p:
         kept = p | beam.Create(articles, reshuffle=False) | DropKnownArticles(str(tmp_path))
-        assert_that(kept, equal_to(articles[:1]))
+        assert_that(kept.articles, equal_to(articles[:1]))
 
 
 def test_one_text_on_many_addresses_of_a_site_is_kept_once_and_on_another_site_again(
@@ -83,7 +83,7 @@ def test_one_text_on_many_addresses_of_a_site_is_kept_once_and_on_another_site_a
     articles = [one.split.article for one in [again, elsewhere, *other, *local]]
     with pipeline as p:
         kept = p | beam.Create(articles, reshuffle=False) | DropKnownArticles(str(tmp_path))
-        assert_that(kept, equal_to([articles[1], articles[2], articles[4]]))
+        assert_that(kept.articles, equal_to([articles[1], articles[2], articles[4]]))
     counters = p.result.metrics().query()["counters"]
     numbers = {metric.key.metric.name: metric.committed for metric in counters}
     assert (numbers["articles_repeated"], numbers["articles"]) == (2, 3)

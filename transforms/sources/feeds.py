@@ -64,6 +64,7 @@ def read_feed(document: Document) -> Iterator[Item]:
             title=plain_title(item),
             authors=authors,
             published=feed_moment(item),
+            updated=stated_moment(item, "updated") if "updated" in item else None,
             content=content,
         )
 
@@ -103,8 +104,12 @@ def full_content(item: dict) -> str | None:
 
 
 def feed_moment(item: dict) -> Moment | None:
-    """When a feed's item was published, else updated; None where the calendar ends."""
-    name = "published" if item.get("published") else "updated"
+    """When a feed's item was published, else updated."""
+    return stated_moment(item, "published" if item.get("published") else "updated")
+
+
+def stated_moment(item: dict, name: str) -> Moment | None:
+    """A date of a feed's item, by its name; None where the calendar ends."""
     stated, parsed = parse_moment(item.get(name)), item.get(f"{name}_parsed")
     if parsed is None:
         return stated
@@ -147,6 +152,7 @@ def read_json_feed(document: Document) -> Iterator[Item]:
             title=fields.get("title"),
             authors=[author.get("name") for author in authors if isinstance(author, dict)],
             published=parse_moment(fields.get("date_published")),
+            updated=parse_moment(fields.get("date_modified")),
             content=content,
         )
 
@@ -170,6 +176,7 @@ def feed_entry(
     title: object,
     authors: list,
     published: Moment | None,
+    updated: Moment | None,
     content: bytes | None,
 ) -> Iterator[Entry | DeadLetter]:
     """The entry at ``position`` of a feed, or its dead letter where it has no web link."""
@@ -193,5 +200,6 @@ def feed_entry(
         lang=document.source.lang,
         published_at=published.at if published else None,
         published_offset_minutes=published.offset if published else None,
+        updated_at=updated.at if updated else None,
         content=content,
     )

@@ -74,6 +74,7 @@ def sitemap_item(document: Document, element: etree._Element, position: int) -> 
     if local_name(element) == "sitemap":
         return Source(target, document.source.name, "sitemap", document.source.lang)
     published = parse_moment(fields.get("publication_date"))
+    updated = parse_moment(fields.get("lastmod"))
     return Entry(
         location=target,
         source=document.source.name or line_or_none(fields.get("name")) or document.name,
@@ -83,6 +84,7 @@ def sitemap_item(document: Document, element: etree._Element, position: int) -> 
         # lastmod is when the page changed, not when it appeared.
         published_at=published.at if published else None,
         published_offset_minutes=published.offset if published else None,
+        updated_at=updated.at if updated else None,
     )
 
 

@@ -37,14 +37,16 @@ def site() -> SimpleNamespace:
 
 @pytest.fixture
 def run(empty_newsroom, wirewatch, tmp_path) -> Callable[..., Outcome]:
-    """Runs a command on the lake of the test; keyword arguments are the polls section."""
+    """Runs a command on the lake of the test; keyword arguments are the polls section, but for
+    ``revisions``, which is its own."""
 
-    def command(*words: object, **polls: object) -> Outcome:
+    def command(*words: object, revisions: dict | None = None, **polls: object) -> Outcome:
         fetch = {"total_timeout": 2, "connect_timeout": 1, "attempts": 1, "max_bytes": 200_000}
         fetch |= {"allow_hosts": ["127.0.0.1"], "robots": False}
         config = tmp_path / "monitor.yaml"
         polls = {"retry_after": 0, **polls}
-        config.write_text(json.dumps({"fetch": fetch, "polls": polls}))
+        sections = {"fetch": fetch, "polls": polls, "revisions": revisions or {}}
+        config.write_text(json.dumps(sections))
         outcome = wirewatch(*words, "--config", config, "--lake", tmp_path / "lake")
         assert outcome.code == 0, outcome.err
         return outcome
