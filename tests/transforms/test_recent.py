@@ -11,7 +11,7 @@ from transforms.lake import put_rows
 from transforms.recent import Recent, RevisionPolicy
 from transforms.urls import address_id
 
-NOW = datetime.now(UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
 URL, FEED = "https://a.example/1", "https://a.example/feed"
 POLICY = RevisionPolicy((3600.0, 86_400.0), 600.0)
@@ -113,6 +113,7 @@ UPDATES = [
     (0.2, 30, 0.1, False),
     (-5, 30, 4, True),
     (80, 30, 4, False),
+    (4, 30, 4 - 0.4 / 3600, True),  # The feed tells it to the second.
 ]
 
 
