@@ -89,12 +89,12 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     noted = errors | "WriteErrors" >> WriteEvents(plan.lake, ERRORS)
 
     # From here on nothing is done before all that was found is in passages or errors.
-    polls = (read["polls"], listed["polls"]) | "Polls" >> beam.Flatten()
-    committed = polls | "Commit" >> After(written, noted)
-    committed | "WritePolls" >> WriteEvents(plan.lake, POLLS)
     checks = (fetched.checks, extracted.checks, said.checks) | "Checks" >> beam.Flatten()
     looked = checks | "Looked" >> After(written, noted)
-    looked | "WriteChecks" >> WriteEvents(plan.lake, CHECKS)
+    looked_at = looked | "WriteChecks" >> WriteEvents(plan.lake, CHECKS)
+    polls = (read["polls"], listed["polls"]) | "Polls" >> beam.Flatten()
+    committed = polls | "Commit" >> After(written, noted, looked_at)
+    committed | "WritePolls" >> WriteEvents(plan.lake, POLLS)
     tried = (letters, read["tried"], listed["tried"], new["tried"]) | "Tried" >> beam.Flatten()
     settled = tried | "Settle" >> After(written, noted)
     done = settled | "CloseLetters" >> CloseLetters(plan.lake)

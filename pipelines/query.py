@@ -1,5 +1,6 @@
 """SQL over the lake, by DuckDB: its tables, and views made of them."""
 
+import base64
 import csv
 import json
 from datetime import datetime
@@ -77,7 +78,9 @@ def write_result(result: Any, form: str, out: TextIO) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A value JSON has no form for, as ISO 8601 or as text."""
+    """A value JSON has no form for, as ISO 8601, base64 (RFC 4648) or text."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
@@ -88,10 +91,10 @@ def spreadsheet_cell(value: Any) -> Any:
 
 
 def csv_cell(value: Any) -> Any:
-    """A value for a CSV cell: lists and structs as JSON, moments as ISO 8601."""
+    """A value for a CSV cell: lists and structs as JSON, moments as ISO 8601, bytes as base64."""
     if isinstance(value, (list, dict, tuple)):
         return json.dumps(value, default=plain, ensure_ascii=False)
-    return plain(value) if hasattr(value, "isoformat") else value
+    return plain(value) if hasattr(value, "isoformat") or isinstance(value, bytes) else value
 
 
 def shown(value: Any) -> str:
@@ -100,6 +103,8 @@ def shown(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, bytes):
+        return f"{len(value):,} bytes"
     if isinstance(value, list) and not any(isinstance(item, dict) for item in value):
         return ", ".join(map(str, value))
     return str(csv_cell(value))

@@ -190,7 +190,8 @@ class Recent:
         seen = self._articles.get(self._names.get(key, ""))
         last = seen.last_at if seen is not None else self._looks.get(key, EARLIEST)
         gap = timedelta(seconds=self._policy.least_gap)
-        if entry.updated_at <= last or not is_past(last, gap, now):
+        # Most feeds say it to the second; what changed within that of the look may be news.
+        if entry.updated_at < last.replace(microsecond=0) or not is_past(last, gap, now):
             return None
         if seen is None:
             return dataclasses.replace(entry, look=Look(address_id(entry.location)))

@@ -31,6 +31,11 @@ def config(tmp_path):
 
 
 MISTAKES = [
+    ("revisions: {recheck: [60, 60]}", "revisions.recheck"),
+    ("revisions: {recheck: [0]}", "revisions.recheck"),
+    ("revisions: {recheck: [9999999]}", "revisions.recheck"),
+    ("revisions: {least_gap: -1}", "revisions.least_gap"),
+    ("copies: {similarity: 0.1}", "copies.similarity"),
     ("sources: [", "not valid YAML"),
     ("lake: a\n\tmodel: b", "not valid YAML"),
     ("lake: \x07", "not valid YAML"),

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from models import DEFAULT_MODEL
+from schemas.tables import PASSAGES
 
 CHANGED = {"topics", "scores", "model"}
 
@@ -69,6 +71,21 @@ def test_only_topics_scores_and_model_change(copy, strict, wirewatch):
             assert new["model"] == found["model"] != old["model"]
     untouched = {name for name in others if not name.startswith("passages/")}
     assert {name: contents(copy)[name] for name in untouched} == {n: others[n] for n in untouched}
+
+
+def test_a_file_of_an_older_version_gets_the_columns_of_this_one(copy, strict, wirewatch):
+    young = ["modified_at", "cluster_id", "cluster_source", "signature"]
+    for path in (copy / "passages").rglob("*.parquet"):
+        table = pq.ParquetFile(path).read().drop_columns(young)
+        version = table.schema.get_field_index("schema_version")
+        old = pa.array([2] * table.num_rows, pa.int32())
+        pq.write_table(table.set_column(version, "schema_version", old), path)
+    assert wirewatch("reclassify", "--lake", copy, "--config", strict).code == 0
+    for path in (copy / "passages").rglob("*.parquet"):
+        assert pq.read_schema(path).equals(PASSAGES.schema)
+    found = [row for rows in tables(copy).values() for row in rows]
+    assert {row["schema_version"] for row in found} == {PASSAGES.version}
+    assert all(row[name] is None for row in found for name in young)
 
 
 def test_back_again_gives_the_very_rows(copy, strict, lake, wirewatch):

@@ -38,6 +38,7 @@ def test_a_news_sitemap_gives_title_date_and_language(read):
             lang="en",
             published_at=datetime(2024, 3, 1, 8, tzinfo=UTC),
             published_offset_minutes=120,
+            updated_at=datetime(2024, 5, 1, tzinfo=UTC),
         )
     ]
 
@@ -46,6 +47,7 @@ def test_a_plain_sitemap_gives_addresses_and_no_dates(read):
     (entry,) = read(urlset("<url><loc>/2</loc><lastmod>2024-05-01</lastmod></url>"), name="Post")
     assert (entry.location, entry.source) == ("https://a.example/2", "Post")
     assert entry.published_at is None
+    assert entry.updated_at == datetime(2024, 5, 1, tzinfo=UTC)
 
 
 def test_an_index_gives_sitemaps(read):

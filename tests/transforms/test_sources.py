@@ -47,8 +47,41 @@ def test_each_feed_format_gives_its_entries(
     data, document, name, source, link, title, authors, date
 ):
     found = read(document((data / name).read_bytes(), f"/feeds/{name}"))
-    entry = dataclasses.replace(found[0], published_offset_minutes=None)
+    entry = dataclasses.replace(found[0], published_offset_minutes=None, updated_at=None)
     assert entry == Entry(link, source, None, f"/feeds/{name}", title, authors, published_at=date)
+
+
+UPDATED = datetime(2024, 3, 5, 9, 30, tzinfo=UTC)
+DCTERMS = "xmlns:dcterms='http://purl.org/dc/terms/' xmlns:atom='http://www.w3.org/2005/Atom'"
+
+
+@pytest.mark.parametrize(
+    ("item", "moment"),
+    [
+        ("<dcterms:modified>2024-03-05T10:30:00+01:00</dcterms:modified>", UPDATED),
+        ("<atom:updated>2024-03-05T09:30:00Z</atom:updated>", UPDATED),
+        ("<pubDate>Tue, 05 Mar 2024 09:30:00 GMT</pubDate>", None),
+        ("<atom:updated>soon</atom:updated>", None),
+    ],
+)
+def test_rss_says_when_an_item_was_updated(document, item, moment):
+    body = (
+        f"<rss version='2.0' {DCTERMS}><channel><title>Feed</title><item>"
+        f"<link>https://a.example/1</link>{item}</item></channel></rss>"
+    )
+    assert [entry.updated_at for entry in read(document(body.encode()))] == [moment]
+
+
+def test_atom_and_json_feed_say_when_an_item_was_updated(document):
+    atom = (
+        "<feed xmlns='http://www.w3.org/2005/Atom'><title>Feed</title><entry>"
+        "<link href='https://a.example/1'/><published>2024-03-01T00:00:00Z</published>"
+        "<updated>2024-03-05T09:30:00Z</updated></entry></feed>"
+    )
+    item = {"url": "https://a.example/1", "date_modified": "2024-03-05T09:30:00Z"}
+    version = "https://jsonfeed.org/version/1.1"
+    for body in (atom, json.dumps({"version": version, "title": "Feed", "items": [item]})):
+        assert [entry.updated_at for entry in read(document(body.encode()))] == [UPDATED]
 
 
 @pytest.mark.parametrize("folder", ["/feeds", "https://feeds.example"])
