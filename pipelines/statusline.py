@@ -9,7 +9,6 @@ from rich.live import Live
 from rich.text import Text
 
 from pipelines.progress import SHOWN, progress_line
-from pipelines.query import open_lake
 
 if TYPE_CHECKING:
     from pipelines.report import Tick
@@ -72,6 +71,9 @@ class StatusLine:
 
 def hits_since(lake: str, day: date) -> int:
     """The passages on a topic that the lake has got since midnight of a day, UTC."""
+    # Imported when needed: a watcher that is no terminal's never asks.
+    from pipelines.query import open_lake
+
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     found = open_lake(lake).execute(HITS_SINCE, [midnight]).fetchone()
     return int(found[0]) if found else 0
