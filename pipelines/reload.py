@@ -31,13 +31,13 @@ class Configuration:
 
     def refresh(self) -> bool:
         """Takes up what has changed; whether the plan is another one than before."""
-        digest = self._read_digest()
-        if digest == self._digest and self._refused is None:
-            return False
-        self._digest = digest
         try:
+            digest = self._read_digest()
+            if digest == self._digest and self._refused is None:
+                return False
+            self._digest = digest
             plan = self._make_plan()
-        except UserError as error:
+        except (UserError, OSError) as error:
             # Tried again at each tick: what is wrong may lie in a file that it names.
             if str(error) != self._refused:
                 message = f"{error}; going on with the configuration as it was"

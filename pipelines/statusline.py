@@ -9,7 +9,6 @@ from rich.live import Live
 from rich.text import Text
 
 from pipelines.progress import SHOWN, progress_line
-from pipelines.query import open_lake
 
 if TYPE_CHECKING:
     from pipelines.report import Tick
@@ -22,6 +21,12 @@ class StatusLine:
 
     def __init__(self, lake: str):
         self._lake = lake
+        self._next: float | None = None
+        self._last = "no tick yet"
+        self._feeds = "feeds: none yet"
+        self._day = datetime.now(UTC).date()
+        self._hits = hits_since(lake, self._day)
+        # Last, for it draws the line at once.
         self._live = Live(
             console=Console(stderr=True),
             get_renderable=self._line,
@@ -29,11 +34,6 @@ class StatusLine:
             transient=True,
             redirect_stdout=False,
         )
-        self._next: float | None = None
-        self._last = "no tick yet"
-        self._feeds = "feeds: none yet"
-        self._day = datetime.now(UTC).date()
-        self._hits = hits_since(lake, self._day)
 
     def start(self) -> None:
         """Shows the line."""
@@ -54,8 +54,9 @@ class StatusLine:
         if today != self._day:
             self._day, self._hits = today, 0
         self._hits += tick.count("passages_hit")
-        outcome = "failed" if tick.problem else f"{tick.count('articles'):,} new"
-        self._last = f"last tick {tick.began:%H:%M:%S} UTC, {tick.seconds:.1f} s, {outcome}"
+        if tick.problem or tick.counters is not None:
+            outcome = "failed" if tick.problem else f"{tick.count('articles'):,} new"
+            self._last = f"last tick {tick.began:%H:%M:%S} UTC, {tick.seconds:.1f} s, {outcome}"
         if tick.feeds is not None:
             counts = [f"{number:,} {state}" for state, number in tick.feeds.counts.items()]
             self._feeds = f"feeds: {', '.join(counts)}"
@@ -72,6 +73,9 @@ class StatusLine:
 
 def hits_since(lake: str, day: date) -> int:
     """The passages on a topic that the lake has got since midnight of a day, UTC."""
+    # Imported when needed: a watcher that is no terminal's never asks.
+    from pipelines.query import open_lake
+
     midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
     found = open_lake(lake).execute(HITS_SINCE, [midnight]).fetchone()
     return int(found[0]) if found else 0

@@ -9,7 +9,6 @@ from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
 from pipelines.health import FeedHealth, feed_health
-from pipelines.query import open_lake
 from transforms.count import NAMESPACE
 
 NEWEST_HITS = """
@@ -94,6 +93,9 @@ def summarise(
     newest: int = 10,
 ) -> Summary:
     """The summary of a run that began at ``began`` (UTC)."""
+    # Imported when needed: a watcher reads counters and never sums up.
+    from pipelines.query import open_lake
+
     connection = open_lake(lake)
     return Summary(
         lake=lake,

@@ -167,9 +167,9 @@ def usual_gap(
     if len(found) > FEW_DATES:
         gaps = [(b - a).total_seconds() for a, b in itertools.pairwise(found)]
         return float(statistics.median(gaps))
-    if feed is None or new_at is None or feed.last_new_at is None:
+    if feed is None or new_at is None or feed.last_new_at is None or new_at <= feed.last_new_at:
         return feed.usual_gap_s if feed else None
-    gap = max(0.0, (new_at - feed.last_new_at).total_seconds())
+    gap = (new_at - feed.last_new_at).total_seconds()
     return gap if feed.usual_gap_s is None else 0.8 * feed.usual_gap_s + 0.2 * gap
 
 

@@ -149,6 +149,9 @@ def test_without_dates_the_gap_is_that_of_polls_with_something_new():
     assert gap == 7200
     second = poll(last_new_at=NOW, usual_gap_s=gap)
     assert usual_gap([None], second, NOW + HOUR) == pytest.approx(0.8 * 7200 + 0.2 * 3600)
+    # A poll that brought nothing says nothing of it.
+    assert usual_gap([NOW], second, NOW) == gap
+    assert usual_gap([NOW], poll(last_new_at=NOW), NOW) is None
 
 
 def test_the_newest_entry_is_the_latest_date_that_can_be_true():

@@ -1,6 +1,8 @@
 """A newsroom of the test's own, run after run, and what its lake holds then."""
 
+import contextlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -8,6 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pipelines.cli import hold_lake
+from pipelines.options import parse_watch
+from pipelines.reload import Configuration
+from pipelines.report import Report
+from pipelines.watch import Watcher
 from tests.pipelines.conftest import (
     Newsroom,
     Outcome,
@@ -19,6 +26,66 @@ from tests.pipelines.conftest import (
 )
 
 DAY = "Fri, 01 Mar 2024 09:00:00 GMT"
+
+
+FETCH = {
+    **{"connect_timeout": 1, "attempts": 1, "max_bytes": 200_000},
+    **{"allow_hosts": ["127.0.0.1"], "robots": False},
+}
+
+
+def write_config(path, sources=(), total_timeout=2, revisions=None, **polls) -> None:
+    """Writes a configuration with short limits; other keyword arguments are the polls section."""
+    kinds = [{"url" if "://" in str(one) else "path": str(one)} for one in sources]
+    polls = {"retry_after": 0, **polls}
+    fetch = {**FETCH, "total_timeout": total_timeout}
+    sections = {"fetch": fetch, "polls": polls, "revisions": revisions or {}, "sources": kinds}
+    path.write_text(json.dumps(sections))
+
+
+class Watched:
+    """A watcher whose ticks a test makes one by one, and what it says."""
+
+    def __init__(self, config, lake, caplog, held: contextlib.ExitStack):
+        self.config, self._caplog = config, caplog
+        flags = parse_watch(["--config", str(config), "--lake", str(lake)])
+        configuration = Configuration(flags)
+        lock = held.enter_context(hold_lake(configuration.plan.lake, "watch"))
+        report = Report(flags, configuration)
+        self._watcher = Watcher(configuration, lock, flags.every, report)
+
+    def tick(self) -> list[str]:
+        """The events of one tick, in order."""
+        self._caplog.clear()
+        self._watcher.tick()
+        return [event for event, _ in self.said]
+
+    @property
+    def said(self) -> list[tuple[str, str]]:
+        """The events of the last tick with their lines."""
+        found = [record for record in self._caplog.records if record.name == "wirewatch"]
+        return [(record.event, record.getMessage()) for record in found]
+
+
+@pytest.fixture
+def watch(tmp_path, lake, caplog) -> Iterator[Callable[..., Watched]]:
+    """Starts to watch sources; an earlier watcher of the test has ended by then."""
+    caplog.set_level(logging.INFO, "wirewatch")
+    held = contextlib.ExitStack()
+
+    def start(*sources: object, lake: object = lake, **polls: object) -> Watched:
+        held.close()
+        write_config(tmp_path / "monitor.yaml", sources, **polls)
+        return Watched(tmp_path / "monitor.yaml", lake, caplog, held)
+
+    yield start
+    held.close()
+
+
+@pytest.fixture(scope="session")
+def configure() -> Callable[..., None]:
+    """Writes a configuration."""
+    return write_config
 
 
 @pytest.fixture
@@ -41,12 +108,8 @@ def run(empty_newsroom, wirewatch, tmp_path) -> Callable[..., Outcome]:
     ``revisions``, which is its own."""
 
     def command(*words: object, revisions: dict | None = None, **polls: object) -> Outcome:
-        fetch = {"total_timeout": 2, "connect_timeout": 1, "attempts": 1, "max_bytes": 200_000}
-        fetch |= {"allow_hosts": ["127.0.0.1"], "robots": False}
         config = tmp_path / "monitor.yaml"
-        polls = {"retry_after": 0, **polls}
-        sections = {"fetch": fetch, "polls": polls, "revisions": revisions or {}}
-        config.write_text(json.dumps(sections))
+        write_config(config, revisions=revisions, **polls)
         outcome = wirewatch(*words, "--config", config, "--lake", tmp_path / "lake")
         assert outcome.code == 0, outcome.err
         return outcome
@@ -82,14 +145,14 @@ def found(lake, rows):
 def feed(empty_newsroom, site):
     """Fills the newsroom with a feed of stories that answers 304 to its own validators."""
 
-    def fill(*numbers, path="/feed.xml", etag='W/"v 1"'):
+    def fill(*numbers, path="/feed.xml", etag='W/"v 1"', **headers):
         newsroom = empty_newsroom
         items = []
         for number in numbers:
             newsroom.replies[f"/news/{number}"] = site.Reply(site.page(number))
             items.append(site.item(f"Story {number}", newsroom.url(f"/news/{number}"), DAY))
         whole = site.rss("Post", *items)
-        whole.headers = {"ETag": etag, "Last-Modified": "yesterday, as it were"}
+        whole.headers = {"ETag": etag, "Last-Modified": "yesterday, as it were", **headers}
 
         def answer(headers):
             same = headers["If-None-Match"] == etag
