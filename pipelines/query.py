@@ -2,8 +2,9 @@
 
 import csv
 import json
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -13,6 +14,9 @@ from transforms.clean import escaped_json, one_line, spreadsheet_text
 from transforms.lake import table_files
 
 LEAST_COLUMN_WIDTH = 10
+# How often a query begins again because files that it listed were compacted meanwhile.
+TRIES = 4
+Read = TypeVar("Read")
 # One row an article: its latest revision, its text put together from its passages.
 ARTICLES = """
 create view articles as
@@ -85,6 +89,37 @@ def open_lake(lake: str) -> duckdb.DuckDBPyConnection:
     connection.execute(DEAD_LETTERS)
     connection.execute(HEALTH)
     return connection
+
+
+def answer(lake: str, sql: str, form: str, out: TextIO) -> bool:
+    """Writes a query's result; False where there is no statement in it.
+
+    Raises duckdb.Error.
+    """
+
+    def write(connection: duckdb.DuckDBPyConnection) -> bool:
+        result = connection.execute(sql)
+        if result is not None:
+            write_result(result, form, out)
+        return result is not None
+
+    return read_lake(lake, write)
+
+
+def read_lake(lake: str, read: Callable[[duckdb.DuckDBPyConnection], Read]) -> Read:
+    """What ``read`` makes of the lake's views; it is called anew where files went meanwhile.
+
+    A file may have been compacted after it was listed. ``read`` should fetch all it reads
+    before it does anything else.
+    """
+    for _ in range(TRIES - 1):
+        listed = [table_files(lake, table) for table in TABLES.values()]
+        try:
+            return read(open_lake(lake))
+        except duckdb.IOException:
+            if listed == [table_files(lake, table) for table in TABLES.values()]:
+                raise
+    return read(open_lake(lake))
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, lake: str, table: Table) -> None:
