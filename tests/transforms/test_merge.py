@@ -1,6 +1,7 @@
 """What merged files hold, and how it lies in them."""
 
 import dataclasses
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pyarrow.parquet as pq
@@ -158,6 +159,17 @@ def test_what_is_there_twice_is_kept_once(tmp_path, classified, merge):
         put_letter(lake, 1, name=name)
     put_letter(lake, 1, DAY + timedelta(seconds=1), name="z")
     assert (len(read(merge(lake, ERRORS))), merge(lake, ERRORS).dropped) == (2, 1)
+
+
+def test_a_day_too_large_for_one_sort_is_sorted_in_goes(tmp_path, classified, merge, monkeypatch):
+    articles = many(classified)
+    for start in range(0, len(articles), 10):
+        put_articles(tmp_path / "lake", *articles[start : start + 10])
+    put_articles(tmp_path / "lake", articles[0], name="a copy")
+    monkeypatch.setattr("transforms.merge.SORT_BYTES", 30_000)
+    merged = merge(tmp_path / "lake")
+    assert Counter(row["passage_id"] for row in read(merged)) == unique(*articles)
+    assert merged.dropped == 2
 
 
 def test_a_column_that_is_not_known_is_not_lost(tmp_path, classified, merge):
