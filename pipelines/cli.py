@@ -1,4 +1,4 @@
-"""The command line: run, watch, retry, query, diff, topics, explain and reclassify."""
+"""The command line: run, watch, retry, query, diff, topics, explain, reclassify, compact."""
 
 import argparse
 import contextlib
@@ -116,9 +116,10 @@ def query(arguments: list[str]) -> int:
     """``wirewatch query``: prints the result of SQL over the lake."""
     import duckdb
 
-    from pipelines.query import open_lake, query_problem, write_result
+    from pipelines.query import answer, query_problem
     from pipelines.views import NAMES
-    from transforms.lake import is_remote
+    from schemas.tables import PASSAGES
+    from transforms.lake import is_remote, table_files
 
     parser = argparse.ArgumentParser(prog="wirewatch query", allow_abbrev=False)
     parser.add_argument("sql", metavar="SQL", help="views: " + ", ".join(NAMES))
@@ -129,14 +130,12 @@ def query(arguments: list[str]) -> int:
     if not is_remote(flags.lake) and not os.path.isdir(flags.lake):
         raise UserError(f"{flags.lake}: no such lake")
     try:
-        lake = open_lake(flags.lake)
+        table_files(flags.lake, PASSAGES)
     except ValueError as error:
         raise UserError(f"{flags.lake}: the lake cannot be read: {error}") from error
     try:
-        result = lake.execute(flags.sql)
-        if result is None:
+        if not answer(flags.lake, flags.sql, flags.format, sys.stdout):
             raise UserError("query: there is no statement in it")
-        write_result(result, flags.format, sys.stdout)
     except duckdb.Error as error:
         raise UserError(f"query: {query_problem(error)}") from error
     return 0
@@ -170,6 +169,13 @@ def reclassify(arguments: list[str]) -> int:
     return reclassify(arguments)
 
 
+def compact(arguments: list[str]) -> int:
+    """``wirewatch compact``: merges the small files of closed days."""
+    from pipelines.compact import compact
+
+    return compact(arguments)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": run,
     "watch": watch,
@@ -179,6 +185,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "topics": topics,
     "explain": explain,
     "reclassify": reclassify,
+    "compact": compact,
 }
 HELP = {
     "run": "read the sources once and add what is new to the lake",
@@ -189,6 +196,7 @@ HELP = {
     "topics": "measure the model, or fit topics of your own",
     "explain": "say why a text gets the topics it gets",
     "reclassify": "apply the current model and topics to the passages in the lake",
+    "compact": "merge the small files of closed days",
 }
 
 

@@ -3,8 +3,9 @@
 import base64
 import csv
 import json
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -16,6 +17,9 @@ from transforms.lake import table_files
 
 # A column that is narrower than its name, or than this, cannot be read; the rest is borders.
 LEAST_COLUMN_WIDTH, BORDER_WIDTH = 10, 3
+# How often a query begins again because files that it listed were compacted meanwhile.
+TRIES = 4
+Read = TypeVar("Read")
 
 
 def open_lake(lake: str) -> duckdb.DuckDBPyConnection:
@@ -36,6 +40,37 @@ def query_problem(error: duckdb.Error) -> str:
         # What DuckDB takes for meant may be a name that only we use.
         problem = f"{problem.partition(' Did you mean')[0]} The views are {', '.join(NAMES)}."
     return problem
+
+
+def answer(lake: str, sql: str, form: str, out: TextIO) -> bool:
+    """Writes a query's result; False where there is no statement in it.
+
+    Raises duckdb.Error.
+    """
+
+    def write(connection: duckdb.DuckDBPyConnection) -> bool:
+        result = connection.execute(sql)
+        if result is not None:
+            write_result(result, form, out)
+        return result is not None
+
+    return read_lake(lake, write)
+
+
+def read_lake(lake: str, read: Callable[[duckdb.DuckDBPyConnection], Read]) -> Read:
+    """What ``read`` makes of the lake's views; it is called anew where files went meanwhile.
+
+    A file may have been compacted after it was listed. ``read`` should fetch all it reads
+    before it does anything else.
+    """
+    for _ in range(TRIES - 1):
+        listed = [table_files(lake, table) for table in TABLES.values()]
+        try:
+            return read(open_lake(lake))
+        except duckdb.IOException:
+            if listed == [table_files(lake, table) for table in TABLES.values()]:
+                raise
+    return read(open_lake(lake))
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, lake: str, table: Table) -> None:

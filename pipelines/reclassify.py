@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import json
 import os
+from collections import Counter
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
 from configs.settings import UserError, load_settings, load_topics
+from pipelines.arguments import day
 from pipelines.options import add_beam_arguments, beam_options
 from pipelines.policy import open_model, topic_policy
 from pipelines.prepare import check_lake
@@ -26,6 +28,8 @@ from transforms.classify import TopicPolicy
 from transforms.lake import file_date, is_remote, table_files
 from transforms.reclassify import ReadStaleFiles, ReplaceFiles, ScoreFiles
 
+# How often it begins again because files were compacted meanwhile.
+ROUNDS = 5
 SHOWN = ("files_replaced", "files_current", "passages", "passages_hit")
 
 
@@ -42,7 +46,7 @@ def build(pipeline: beam.Pipeline, plan: ReclassifyPlan) -> None:
     """Adds the pipeline. Each file passes all steps before the next, so one is in memory."""
     files = pipeline | "Files" >> beam.Create(plan.files)
     spread = files | "SpreadFiles" >> beam.Reshuffle()
-    stale = spread | "ReadStaleFiles" >> ReadStaleFiles(plan.topics)
+    stale = spread | "ReadStaleFiles" >> ReadStaleFiles(plan.lake, plan.topics)
     scored = stale | "ScoreFiles" >> ScoreFiles(plan.topics)
     scored | "ReplaceFiles" >> ReplaceFiles(plan.lake, plan.topics)
 
@@ -65,9 +69,27 @@ def make_plan(config: Path | None, lake: str | None, since: date | None) -> Recl
     if not is_remote(lake) and not os.path.isdir(lake):
         raise UserError(f"{lake}: no such lake")
     check_lake(lake)
+    return ReclassifyPlan(lake, chosen_files(lake, since), policy)
+
+
+def chosen_files(lake: str, since: date | None) -> tuple[str, ...]:
+    """The files of passages from a day on."""
     files = table_files(lake, PASSAGES)
-    chosen = tuple(path for path in files if since is None or file_date(path) >= since)
-    return ReclassifyPlan(lake, chosen, policy)
+    return tuple(path for path in files if since is None or file_date(path) >= since)
+
+
+def run_until_done(
+    plan: ReclassifyPlan, since: date | None, options: PipelineOptions
+) -> Counter[str]:
+    """Runs the pipeline, anew where files were compacted meanwhile; the sums of its counters."""
+    total: Counter[str] = Counter()
+    for _ in range(ROUNDS):
+        counters = read_counters(run_plan(plan, options))
+        total.update(counters)
+        if not counters.get("files_gone"):
+            break
+        plan = dataclasses.replace(plan, files=chosen_files(plan.lake, since))
+    return total
 
 
 def reclassify(arguments: list[str]) -> int:
@@ -76,7 +98,7 @@ def reclassify(arguments: list[str]) -> int:
     plan = make_plan(flags.config, flags.lake, flags.since)
     total = len(plan.files)
     with show_progress(SHOWN, lambda n: (n["files_replaced"] + n["files_current"], total)):
-        counters = read_counters(run_plan(plan, options))
+        counters = run_until_done(plan, flags.since, options)
     found = {
         "lake": plan.lake,
         "model": plan.topics.label,
@@ -105,14 +127,6 @@ def result_lines(found: dict) -> list[str]:
     if found["passages_unsupported"]:
         lines.append(f"  (language not read by the model: {found['passages_unsupported']:,})")
     return lines
-
-
-def day(text: str) -> date:
-    """A day in ISO 8601."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a day: YYYY-MM-DD") from None
 
 
 def parse_reclassify(arguments: list[str]) -> tuple[argparse.Namespace, PipelineOptions]:

@@ -94,9 +94,9 @@ def summarise(
 ) -> Summary:
     """The summary of a run that began at ``began`` (UTC)."""
     # Imported when needed: a watcher reads counters and never sums up.
-    from pipelines.query import open_lake
+    from pipelines.query import read_lake
 
-    connection = open_lake(lake)
+    found = read_lake(lake, lambda connection: lake_reports(connection, began, newest))
     return Summary(
         lake=lake,
         seconds=round(seconds, 1),
@@ -115,13 +115,10 @@ def summarise(
             for name, number in sorted(counters.items())
             if name.startswith("errors_")
         },
-        dead_letter_reasons=rows(connection.execute(REASONS, [began])),
         texts_from_feed=counters.get("texts_from_feed", 0),
         letters_done=counters.get("letters_done", 0),
         entries_waiting=counters.get("entries_waiting", 0),
         feed_health=feed_health(lake, began),
-        failed_sources=rows(connection.execute(FAILED_SOURCES, [began])),
-        newest_hits=rows(connection.execute(NEWEST_HITS, [began, newest])),
         articles_repeated=counters.get("articles_repeated", 0),
         entries_given_up=counters.get("entries_given_up", 0),
         entries_repeated=counters.get("entries_repeated", 0),
@@ -129,8 +126,18 @@ def summarise(
         articles_changed=counters.get("articles_changed", 0),
         articles_copied=counters.get("articles_copied", 0),
         checks_failed=counters.get("checks_failed", 0),
-        drifted_sources=rows(connection.execute(DRIFTED_SOURCES, [began])),
+        **found,
     )
+
+
+def lake_reports(connection: Any, began: datetime, newest: int) -> dict[str, list[dict[str, Any]]]:
+    """The parts of a summary that are queries of the lake."""
+    return {
+        "dead_letter_reasons": rows(connection.execute(REASONS, [began])),
+        "failed_sources": rows(connection.execute(FAILED_SOURCES, [began])),
+        "newest_hits": rows(connection.execute(NEWEST_HITS, [began, newest])),
+        "drifted_sources": rows(connection.execute(DRIFTED_SOURCES, [began])),
+    }
 
 
 def rows(result: Any) -> list[dict[str, Any]]:

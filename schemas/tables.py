@@ -29,13 +29,21 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """One table of the lake. ``version`` rises when a column is added or changes meaning."""
+    """One table of the lake. ``version`` rises when a column is added or changes meaning.
+
+    A compaction sorts the rows by source, by the first of ``times`` that is not null, and by
+    ``keys``. Rows that are alike in ``whole``, the first of the keys, stand in one file; of
+    several copies of these, one is kept.
+    """
 
     name: str
     version: int
     doc: str
     partition_doc: str
     columns: tuple[Column, ...]
+    times: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -155,6 +163,9 @@ PASSAGES = Table(
         ),
         Column("schema_version", pa.int32(), "Version of this table's schema."),
     ),
+    times=("published_at", "fetched_at"),
+    keys=("article_id", "revision", "position"),
+    whole=("article_id", "revision"),
 )
 
 ERRORS = Table(
@@ -195,6 +206,8 @@ ERRORS = Table(
             nullable=True,
         ),
     ),
+    times=("occurred_at",),
+    keys=("letter_id",),
 )
 
 POLLS = Table(
@@ -254,6 +267,8 @@ POLLS = Table(
             nullable=True,
         ),
     ),
+    times=("polled_at",),
+    keys=("feed_url",),
 )
 
 CHECKS = Table(

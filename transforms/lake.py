@@ -4,44 +4,85 @@ A lake is a folder on local disk or on an object store that Beam has a filesyste
 """
 
 import io
-import os
 import re
-import uuid
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.tables import Table, stable_id
+from transforms.replaced import hidden_files, read_records, record_paths
+from transforms.storage import (
+    Mark,
+    is_remote,
+    marked_files,
+    paths_below,
+    put_bytes,
+    read_bytes,
+    replace_bytes,
+)
 
 COMPRESSION = "zstd"
-# Not in a table's folder: Polars takes every file there for one of the table's.
-UNFINISHED = ".unfinished"
-PARTITION = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/[^/]+$")
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path is an address on an object store, such as gs://bucket/lake."""
-    return "://" in path
-
-
-def _filesystems() -> Any:
-    # Imported when needed: a query over a local lake need not wait for Beam.
-    from apache_beam.io.filesystems import FileSystems
-
-    return FileSystems
+PARTITION = re.compile(r"/date=(\d{4}-\d{2}-\d{2})/([^/]+)$")
 
 
 def table_files(lake: str, table: Table) -> list[str]:
-    """The Parquet files of a table, sorted; empty where there is no such table yet."""
+    """The Parquet files of a table, sorted; empty where there is no such table yet.
+
+    Where a compaction works by records, the files are those that the records leave, as of one
+    moment: it lists again where the records have changed meanwhile.
+    """
     folder = f"{lake.rstrip('/')}/{table.name}"
-    if not is_remote(lake):
-        return sorted(str(path) for path in Path(folder).glob("date=*/[!.]*.parquet"))
-    matched = _filesystems().match([f"{folder}/date=*/*.parquet"])[0].metadata_list
-    return sorted(metadata.path for metadata in matched)
+    records = record_paths(lake)
+    while True:
+        paths = paths_below(folder, "date=*/*.parquet")
+        hidden, now = hidden_now(lake, table, records)
+        if now == records:
+            return [path for path in paths if (file_date(path), file_name(path)) not in hidden]
+        records = now
+
+
+def hidden_now(
+    lake: str, table: Table, records: tuple[str, ...]
+) -> tuple[set[tuple[date, str]], tuple[str, ...]]:
+    """The files that records hide, and the records there are now."""
+    try:
+        hidden = hidden_files(read_records(records), table)
+    except OSError:
+        # One of them went before it was read; if it is still listed, it cannot be read.
+        now = record_paths(lake)
+        if now == records:
+            raise
+        return set(), now
+    return hidden, record_paths(lake)
+
+
+def day_files(lake: str, table: Table, day: date) -> dict[str, Mark]:
+    """The files that one day of a table has now, each with its mark."""
+    return files_with_marks(lake, table, day, "*.parquet")
+
+
+def file_mark(lake: str, table: Table, path: str) -> Mark | None:
+    """The mark of a table's file, as long as it is one; None after that."""
+    return files_with_marks(lake, table, file_date(path), file_name(path)).get(path)
+
+
+def files_with_marks(lake: str, table: Table, day: date, pattern: str) -> dict[str, Mark]:
+    """Those of the files of a day that fit a glob."""
+    folder = f"{lake.rstrip('/')}/{table.name}"
+    marks = marked_files(folder, f"date={day.isoformat()}/{pattern}")
+    records = record_paths(lake)
+    hidden = hidden_files(read_records(records), table)
+    return {
+        path: mark for path, mark in sorted(marks.items()) if (day, file_name(path)) not in hidden
+    }
+
+
+def file_name(path: str) -> str:
+    """The name of a file without its folder."""
+    return path.rpartition("/")[2]
 
 
 def file_date(path: str) -> date:
@@ -68,37 +109,26 @@ def put_rows(lake: str, table: Table, day: date, ids: Sequence[str], rows: list[
 
 def write_table(lake: str, path: str, rows: pa.Table) -> None:
     """Writes a Parquet file of a lake, whole or not at all; one that is there is replaced."""
+    put_bytes(lake, path, parquet_bytes(rows))
+
+
+def replace_table(lake: str, path: str, rows: pa.Table, mark: Mark) -> bool:
+    """Puts other rows in the place of a file that has this mark; whether it was still there."""
+    return replace_bytes(lake, path, parquet_bytes(rows), mark)
+
+
+def parquet_bytes(rows: pa.Table) -> bytes:
+    """Rows as the content of a Parquet file."""
     buffer = io.BytesIO()
     pq.write_table(rows, buffer, compression=COMPRESSION)
-    if is_remote(path):
-        # On an object store a put is atomic and a rename is a copy.
-        with _filesystems().create(path) as file:
-            file.write(buffer.getvalue())
-    else:
-        replace_file(Path(path), buffer.getvalue(), Path(lake) / UNFINISHED)
+    return buffer.getvalue()
+
+
+def open_table(path: str) -> pq.ParquetFile:
+    """A Parquet file to read from. Raises OSError where there is none."""
+    return pq.ParquetFile(io.BytesIO(read_bytes(path)) if is_remote(path) else path)
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
     """The rows of one Parquet file, all columns or some; without the partition's."""
-    if not is_remote(path):
-        return pq.ParquetFile(path).read(columns)
-    with _filesystems().open(path) as file:
-        return pq.ParquetFile(io.BytesIO(file.read())).read(columns)
-
-
-def replace_file(path: Path, content: bytes, unfinished: Path) -> None:
-    """Writes a local file so that it appears whole or not at all, also after a power cut.
-
-    ``unfinished`` is the folder, on the same disk, where it lies until it is whole.
-    """
-    unfinished.mkdir(parents=True, exist_ok=True)
-    temporary = unfinished / f"{path.name}.{uuid.uuid4().hex}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return open_table(path).read(columns)

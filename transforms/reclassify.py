@@ -1,6 +1,7 @@
 """Gives passages that are in the lake the scores and topics of the current model.
 
-A file is read, scored and replaced whole under its own name; ids, texts and all other columns
+A file is read, scored and replaced whole under its own name, as long as no compaction has put
+another in its place; ids, texts and all other columns
 stay as they are. What a file's scores are from, its column ``model`` says: a file that has the
 current label throughout is left alone, so that an interrupted run can simply be run again.
 """
@@ -16,14 +17,16 @@ from schemas.records import TopicScores
 from schemas.tables import PASSAGES
 from transforms.classify import Passages, TopicModelHandler, TopicPolicy, count_results
 from transforms.count import count
-from transforms.lake import read_table, write_table
+from transforms.lake import file_mark, read_table, replace_table
+from transforms.storage import Mark
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredFile:
-    """One file of passages with its rows."""
+    """One file of passages with its rows; ``mark`` is the file's before they were read."""
 
     path: str
+    mark: Mark
     rows: pa.Table
 
 
@@ -60,20 +63,37 @@ def reclassified_rows(rows: pa.Table, results: tuple[TopicScores, ...], label: s
         rows = rows.set_column(
             rows.schema.get_field_index(name), field, pa.array(values, field.type)
         )
-    return rows.replace_schema_metadata(PASSAGES.schema.metadata)
+    # What a compacted file stands for is still so.
+    return rows.replace_schema_metadata({**rows.schema.metadata, **PASSAGES.schema.metadata})
 
 
 class ReadStaleFile(beam.DoFn):
     """Reads files that are not at the current label; see ReadStaleFiles."""
 
-    def __init__(self, label: str):
+    def __init__(self, lake: str, label: str):
+        self._lake = lake
         self._label = label
 
     def process(self, element: str) -> Iterator[StoredFile]:
-        stale = is_stale(element, self._label)
-        count("files_current", int(not stale))
-        if stale:
-            yield StoredFile(element, read_table(element))
+        stored = self._stored(element)
+        if stored is not None:
+            yield stored
+
+    def _stored(self, path: str) -> StoredFile | None:
+        mark = file_mark(self._lake, PASSAGES, path)
+        if mark is None:
+            count("files_gone")
+            return None
+        try:
+            if is_stale(path, self._label):
+                return StoredFile(path, mark, read_table(path))
+        except OSError:
+            if file_mark(self._lake, PASSAGES, path) is not None:
+                raise
+            count("files_gone")
+            return None
+        count("files_current")
+        return None
 
 
 class ReplaceFile(beam.DoFn):
@@ -85,7 +105,10 @@ class ReplaceFile(beam.DoFn):
 
     def process(self, element: PredictionResult) -> None:
         stored, results = element.example, element.inference
-        write_table(self._lake, stored.path, reclassified_rows(stored.rows, results, self._label))
+        rows = reclassified_rows(stored.rows, results, self._label)
+        if not replace_table(self._lake, stored.path, rows, stored.mark):
+            count("files_gone")
+            return
         count_results(results)
         count("passages", len(results))
         count("files_replaced")
@@ -96,9 +119,9 @@ class ReplaceFile(beam.DoFn):
 class ReadStaleFiles(beam.PTransform):
     """Paths of files to those files that another model or other topics have labelled."""
 
-    def __init__(self, policy: TopicPolicy):
+    def __init__(self, lake: str, policy: TopicPolicy):
         super().__init__()
-        self._read = ReadStaleFile(policy.label)
+        self._read = ReadStaleFile(lake, policy.label)
 
     def expand(self, pcoll):
         return pcoll | beam.ParDo(self._read)

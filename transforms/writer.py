@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from transforms.clean import one_line
-from transforms.lake import UNFINISHED, is_remote
+from transforms.storage import UNFINISHED, is_remote
 
 LOCK_FILE = "writer.lock"
 BEAT_SECONDS = 60.0

@@ -37,7 +37,8 @@ def row_counts(table):
 
 
 def files(folder):
-    return sorted(p.relative_to(folder) for p in Path(folder).rglob("*") if p.is_file())
+    found = (p.relative_to(folder) for p in Path(folder).rglob("*") if p.is_file())
+    return sorted(path for path in found if path.name != "lock")
 
 
 def write_all(lake, articles):

@@ -1,0 +1,65 @@
+"""``wirewatch compact``: few large files in place of the many small ones of closed days."""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from datetime import UTC, datetime
+
+from configs.settings import UserError
+from pipelines.arguments import day
+from transforms.clean import one_line
+from transforms.compact import CompactionRunning, CompactResult, compact_lake
+from transforms.storage import is_remote
+
+MEGABYTE = 1_000_000
+
+
+def compact(arguments: list[str]) -> int:
+    """Compacts a lake and prints what became of it; 1 where a day could not be compacted."""
+    parser = argparse.ArgumentParser(prog="wirewatch compact", allow_abbrev=False)
+    parser.add_argument(
+        "--before",
+        type=day,
+        metavar="DATE",
+        help="only days before this one: YYYY-MM-DD; default: today in UTC",
+    )
+    parser.add_argument("--lake", default="lake", help="default: lake")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    flags = parser.parse_args(arguments)
+    check_remote(flags.lake)
+    if not is_remote(flags.lake) and not os.path.isdir(flags.lake):
+        raise UserError(f"{flags.lake}: no such lake")
+    try:
+        result = compact_lake(flags.lake, flags.before or datetime.now(UTC).date())
+    except CompactionRunning as error:
+        raise UserError(f"{flags.lake}: another compaction is at work on this lake") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{flags.lake}: the lake cannot be compacted: {reason}") from error
+    for reason in result.skipped:
+        print(f"wirewatch: not compacted: {one_line(reason)}", file=sys.stderr)
+    print(json.dumps(dataclasses.asdict(result), indent=2) if flags.json else line(result))
+    return 1 if result.skipped else 0
+
+
+def check_remote(lake: str) -> None:
+    """Raises UserError for a lake of a kind that no installed filesystem of Beam's reads."""
+    if is_remote(lake):
+        # Imported when needed: a local lake need not wait for Beam.
+        from pipelines.prepare import check_filesystem
+
+        check_filesystem(lake)
+
+
+def line(result: CompactResult) -> str:
+    """What was done in one line."""
+    if not result.days:
+        return "Nothing to compact."
+    text = (
+        f"{result.days:,} days compacted: {result.files_before:,} files are now "
+        f"{result.files_after:,}, {result.bytes_before / MEGABYTE:,.1f} MB are "
+        f"{result.bytes_after / MEGABYTE:,.1f} MB, {result.rows:,} rows"
+    )
+    return f"{text}, {result.rows_dropped:,} were there twice" if result.rows_dropped else text
