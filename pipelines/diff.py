@@ -100,7 +100,7 @@ def history_lines(article_id: str, sights: Sequence[dict[str, Any]]) -> Iterator
     """
     seen = [now for n, now in enumerate(sights) if not n or is_another(sights[n - 1], now)]
     last = sights[-1]
-    title = one_line(last["title"] or "") or "an article without a title"
+    title = textwrap.shorten(headline(last), WIDTH, placeholder=" …")
     if len(seen) == 1:
         checked = "" if len(sights) == 1 else f", last looked at {shown(last['seen_at'])}"
         yield f"{title}: one revision, read {shown(sights[0]['seen_at'])}{checked}"
@@ -117,6 +117,11 @@ def history_lines(article_id: str, sights: Sequence[dict[str, Any]]) -> Iterator
         yield f"--- {number}"
         yield f"+++ {number + 1}"
         yield from change_lines(seen[number - 1], seen[number])
+
+
+def headline(sight: dict[str, Any]) -> str:
+    """An article's title, or how its text begins."""
+    return one_line(sight["title"] or "") or one_line(sight["text"].partition("\n")[0])
 
 
 def is_another(before: dict[str, Any], after: dict[str, Any]) -> bool:

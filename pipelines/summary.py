@@ -15,8 +15,8 @@ NEWEST_HITS = """
 select coalesce(title, first(split_part(text, chr(10), 1) order by position)) as title, source,
   published_at, fetched_at, coalesce(canonical_url, url) as url,
   list_sort(list_distinct(flatten(list(topics)))) as topics
-from latest_passages where len(topics) > 0 and fetched_at >= ?
-group by article_id, latest_passages.title, source, published_at, fetched_at, canonical_url, url
+from passages where len(topics) > 0 and fetched_at >= ?
+group by article_id, passages.title, source, published_at, fetched_at, canonical_url, url
 order by published_at desc nulls last, fetched_at desc, article_id limit ?
 """
 # A key with a #number is an item inside a source, not a source.

@@ -100,6 +100,11 @@ def test_an_article_is_found_by_its_id_and_every_address(keep, diff, name):
     assert diff(name).out == "Talks: one revision, read 2024-05-01 12:00 UTC\n"
 
 
+def test_an_article_without_a_title_is_named_by_its_first_words(keep, diff):
+    keep(f"{LEAD}\n{MORE}", title=None)
+    assert diff(URL).out == f"{LEAD}: one revision, read 2024-05-01 12:00 UTC\n"
+
+
 def test_one_revision_tells_when_it_was_last_looked_at(keep, look, diff):
     keep(LEAD)
     look(LEAD, 4, changed=False)

@@ -1,6 +1,9 @@
 """Articles that change after they were read, on a server that edits and withdraws them."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +12,16 @@ import pytest
 
 ALWAYS = {"recheck": [], "least_gap": 0}
 STAMP = "at 10:00"
+# A file appears in its table by a rename.
+DIES_BEFORE_CHECKS = """
+import os, signal, sys
+from pipelines.cli import main
+def kill(event, arguments):
+    if event == "os.rename" and "/checks/" in str(arguments[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+main(sys.argv[1:])
+"""
 
 
 @pytest.fixture
@@ -213,18 +226,20 @@ def test_an_article_that_is_changed_and_changed_back_shows_its_first_text_again(
     assert len(rows(lake, "passages")) == len(found)
 
 
-def test_what_a_run_killed_before_the_checks_left_is_not_done_twice(
-    run, press, lake, rows, checks, query, site
+def test_a_run_killed_between_the_passages_and_the_checks_is_not_done_twice(
+    run, press, lake, rows, checks, query, site, child_environment
 ):
     press.publish(site.text(0))
     run("run", press.url, revisions=ALWAYS)
     press.publish(edited(site.text(0)), updated=now())
-    run("run", press.url, revisions=ALWAYS)
+    words = ("run", press.url, "--config", lake.with_name("monitor.yaml"), "--lake", lake)
+    command = (sys.executable, "-c", DIES_BEFORE_CHECKS, *words)
+    killed = subprocess.run(command, env=child_environment, capture_output=True, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
     before = rows(lake, "passages")
-    for path in (lake / "checks").rglob("*.parquet"):
-        path.unlink()
-    for poll in sorted((lake / "polls").rglob("*.parquet"), key=lambda p: p.stat().st_mtime)[1:]:
-        poll.unlink()
+    assert len({row["revision"] for row in before}) == 2
+    assert len(rows(lake, "polls")) == 1
+    assert not list(lake.glob("checks/*/*.parquet"))
     run("run", press.url, revisions=ALWAYS)
     assert rows(lake, "passages") == before
     press.publish(edited(site.text(0)), updated=now())
