@@ -4,6 +4,7 @@ The moments depend on the seed, but for what the machine's speed adds to them: a
 long as it takes, and moments are drawn from within it and after it.
 """
 
+import contextlib
 import dataclasses
 import os
 import random
@@ -23,8 +24,10 @@ REPOSITORY = Path(__file__).parents[2]
 WIREWATCH = (sys.executable, "-c", "import sys; from pipelines.cli import main; sys.exit(main())")
 # In full; --seconds scales them.
 KILLS, STOPS, COMPACTIONS = 60, 20, 20
-# A quarter of the watcher's lives end while it starts.
-EARLY = 0.25
+# Of the watcher's lives: those that end while it starts, and those that are long, so that a
+# tick is finished now and then. The shares say how much of the time a life has.
+EARLY, LONG = 0.25, 0.15
+SHARES = {"short": 1.0, "long": 8.0}
 LEAST_SECONDS = 0.3
 STOP_SECONDS = 10.0
 
@@ -83,10 +86,10 @@ class Watcher:
         self._newsroom, self._lake, self._log, self._deeds = newsroom, lake, log, deeds
         self._command = watch_command(config, lake)
         self._child: subprocess.Popen | None = None
-        self._began = 0.0
+        self._began = self._born = 0.0
 
     def start(self) -> None:
-        self._began = time.monotonic()
+        self._began, self._born = time.monotonic(), time.time()
         self._child = start(self._command, self._log)
         self._deeds.starts += 1
 
@@ -121,10 +124,18 @@ class Watcher:
         """What it is doing, as far as can be seen from here."""
         if not self.is_up:
             return "starting"
-        if any(self._lake.glob(".unfinished/*")):
+        if self._is_writing():
             return "writing"
         is_asking = time.monotonic() - self._newsroom.last_asked < 0.3
         return "fetching" if is_asking else "working or waiting"
+
+    def _is_writing(self) -> bool:
+        """Whether there is an unfinished file of this life; those of earlier ones may be left."""
+        for path in self._lake.glob(".unfinished/*.tmp"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime > self._born:
+                    return True
+        return False
 
     def kill(self) -> None:
         assert self._child is not None
@@ -202,27 +213,37 @@ class Compactor(threading.Thread):
             self._deeds.wrong.append(f"compaction ended with {code}; see {self._log}")
 
 
+def plan_lives(chance: random.Random, kills: int, stops: int) -> list[tuple[str, str]]:
+    """How long each life of the watcher is, and how it ends, shuffled."""
+    ends = ["kill"] * kills + ["stop"] * stops
+    count = len(ends)
+    early, long = round(EARLY * count), max(1, round(LONG * count))
+    lengths = ["early"] * early + ["long"] * long
+    lengths += ["short"] * (count - len(lengths))
+    chance.shuffle(ends)
+    chance.shuffle(lengths)
+    return list(zip(lengths, ends, strict=True))
+
+
 def torment(watcher: Watcher, seed: int, kills: int, stops: int, until: float) -> None:
     """The watcher's lives, one after another, until a monotonic moment."""
     chance = random.Random(f"{seed} torment")
-    ends = ["kill"] * kills + ["stop"] * stops
-    chance.shuffle(ends)
-    are_early = [chance.random() < EARLY for _ in ends]
+    lives = plan_lives(chance, kills, stops)
     watcher.start()
     began = time.monotonic()
     while not watcher.is_up and time.monotonic() < until:
         watcher.live(0.1)
     starting = time.monotonic() - began
-    for number, (end, is_early) in enumerate(zip(ends, are_early, strict=True)):
-        if is_early:
-            seconds = chance.uniform(0, starting)
-        else:
-            rest = until - time.monotonic() - starting * (len(ends) - number)
-            # A few long lives among many short ones.
-            mean = max(LEAST_SECONDS, rest / are_early[number:].count(False))
-            seconds = starting + min(chance.expovariate(1 / mean), 6 * mean)
+    for number, (length, end) in enumerate(lives):
+        left = lives[number:]
+        seconds = chance.uniform(0, starting)
+        if length in SHARES:
+            # What is left of the time after all starts, in shares.
+            rest = until - time.monotonic() - starting * len(left)
+            share = max(0.0, rest) / sum(SHARES.get(kind, 0.0) for kind, _ in left)
+            seconds = starting + chance.uniform(0.2, 1.8) * SHARES[length] * share
         if time.monotonic() + seconds > until + starting:
-            seconds = LEAST_SECONDS
-        watcher.live(max(LEAST_SECONDS, seconds) if number else 5.0)
+            seconds = 0.0
+        watcher.live(max(LEAST_SECONDS, seconds))
         getattr(watcher, end)()
         watcher.start()
