@@ -1,7 +1,7 @@
 # make run and make test need Python 3.11 or later, and nothing else.
 PYTHON ?= python3
 VENV ?= .venv
-SEED ?= 0
+SEED ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TRAIN_VENV ?= .venv-train
@@ -12,7 +12,7 @@ TORCH := torch==2.13.0
 TRAIN_PINS := $(TORCH) transformers==5.23.0 onnx==1.23.2 onnxscript==0.7.2 safetensors==0.8.0 \
 	pytest pytest-httpserver hypothesis
 
-.PHONY: run test test-train fuzz check lint types lock docs clean
+.PHONY: run test test-train fuzz soak check lint types lock docs clean
 run: $(INSTALLED)  ## Run the monitor once over the seeds and the configured feeds
 	$(BIN)/wirewatch run
 
@@ -20,7 +20,10 @@ test: $(INSTALLED)  ## Run the test suite
 	$(BIN)/python -m pytest
 
 fuzz: $(INSTALLED)  ## Bend feeds, pages, dates and URLs at random for a minute
-	$(BIN)/python -m tests.fuzz --seconds 60 --seed $(SEED)
+	$(BIN)/python -m tests.fuzz --seconds 60 --seed $(or $(SEED),0)
+
+soak: $(INSTALLED)  ## Kill the watcher again and again for ten minutes beside a newsroom of ours
+	$(BIN)/python -m tests.soak --seconds 600 $(if $(SEED),--seed $(SEED))
 
 test-train:  ## Test the training with real torch, in an environment of its own
 	$(PYTHON) -m venv $(TRAIN_VENV)

@@ -26,7 +26,7 @@ from transforms.poll import PollPolicy, due, may_be_conditional, refusal
 from transforms.pool import ConcurrentDoFn
 from transforms.reading import Reading, make_poll
 from transforms.recent import Recent, RevisionPolicy, open_recent
-from transforms.sources import KINDS, Document, Hints, Item, detect_kind
+from transforms.sources import KINDS, POLLED, Document, Hints, Item, detect_kind
 from transforms.sources.archives import HEAD_BYTES, archive_items, is_archive
 from transforms.urls import is_web
 
@@ -133,7 +133,11 @@ class ReadSource(ConcurrentDoFn):
             answer.content_type if answer else None,
             answer.url if answer else None,
         )
-        reading.kind = reading.kind or detect_kind(document)
+        kind = reading.kind or detect_kind(document)
+        if kind not in POLLED and reading.was_feed:
+            reason = "it was a feed when it was last read, and is a page now"
+            raise Unusable("NotAFeed", reason, retryable=True)
+        reading.kind = kind
         reading.items = read_document(document, reading.kind)
 
     def _ask(self, reading: Reading) -> None:

@@ -50,6 +50,11 @@ class Reading:
         return self.answer is not None and self.answer.status == NOT_MODIFIED
 
     @property
+    def was_feed(self) -> bool:
+        """Whether an earlier reading found a feed, list or sitemap here."""
+        return self.feed is not None and self.feed.last_full_at is not None
+
+    @property
     def is_polled(self) -> bool:
         """Whether this reading leaves a row in the table of polls.
 

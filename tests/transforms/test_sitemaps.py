@@ -4,7 +4,7 @@ import pytest
 
 from schemas.records import DeadLetter, Entry, Source
 from transforms.deadletter import Unusable
-from transforms.sources import detect_kind
+from transforms.sources import Hints, detect_kind
 from transforms.sources.sitemaps import read_sitemap
 
 HOME = "https://a.example/sitemap.xml"
@@ -66,8 +66,9 @@ def test_what_has_no_address_is_a_dead_letter_and_the_rest_is_read(read):
 def test_what_stands_before_the_damage_is_kept(read, damage):
     body = urlset(ONE).removesuffix(b"</urlset>") + damage
     found = read(body)
-    assert [type(item) for item in found] == [Entry, DeadLetter]
-    assert found[1].error_type == "BadXml"
+    assert [type(item) for item in found] == [Entry, Hints, DeadLetter]
+    assert not found[1].whole
+    assert found[2].error_type == "BadXml"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html/>", b"hello", b"<!-- -->"])

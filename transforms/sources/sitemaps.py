@@ -5,6 +5,7 @@ sitemap libraries fetch by themselves, and bring an HTTP client of their own.
 """
 
 import io
+import re
 from collections.abc import Iterator
 
 from lxml import etree
@@ -13,12 +14,14 @@ from schemas.records import DeadLetter, Entry, Source
 from transforms.clean import line_or_none
 from transforms.dates import parse_moment
 from transforms.deadletter import Unusable, dead_letter
-from transforms.sources.document import Document, Item
+from transforms.sources.document import Document, Hints, Item
 from transforms.urls import absolute_url, is_web
 
 # The most that the protocol allows in one sitemap; what is beyond is refused.
 MOST_ITEMS = 50_000
 ROOTS = ("urlset", "sitemapindex")
+CLOSED = re.compile(rb"</(?:\w+:)?(?:urlset|sitemapindex)\s*>", re.I)
+TAIL_BYTES = 4096
 
 
 def read_sitemap(document: Document) -> Iterator[Item]:
@@ -49,6 +52,8 @@ def read_sitemap(document: Document) -> Iterator[Item]:
     except (etree.XMLSyntaxError, Unusable) as error:
         if root is None:
             raise Unusable("NotASitemap", f"not a sitemap: {error}") from error
+        if not CLOSED.search(document.body[-TAIL_BYTES:]):
+            yield Hints(whole=False)
         damage = Unusable("BadXml", f"the sitemap is damaged: {error}")
         yield dead_letter("read", f"{document.location}#{position}", document.name, damage)
 

@@ -101,6 +101,43 @@ def test_a_feed_that_was_cut_off_is_read_whole_the_next_time(
     assert found() == {"/news/0": 1, "/news/1": 1}
 
 
+def test_a_sitemap_that_was_cut_off_is_read_whole_the_next_time(
+    run, found, polls, empty_newsroom, site
+):
+    newsroom = empty_newsroom
+    urls = []
+    for number in (0, 1):
+        newsroom.replies[f"/news/{number}"] = site.Reply(site.page(number))
+        urls.append(f"<url><loc>{newsroom.url(f'/news/{number}')}</loc></url>")
+    body = f"<urlset>{''.join(urls)}</urlset>"
+    cut = site.Reply(body[: body.index("</url>") + 9], headers={"ETag": '"1"'})
+
+    def whole(headers):
+        is_known = headers["If-None-Match"] == '"1"'
+        return site.Reply(status=304) if is_known else site.Reply(body)
+
+    newsroom.replies["/map.xml"] = cut
+    run("run", newsroom.url("/map.xml"))
+    assert found() == {"/news/0": 1}
+    assert [poll["etag"] for poll in polls()] == [None]
+    newsroom.replies["/map.xml"] = whole
+    run("run", newsroom.url("/map.xml"))
+    assert found() == {"/news/0": 1, "/news/1": 1}
+
+
+def test_a_page_in_the_place_of_a_feed_is_no_article(run, feed, found, polls, empty_newsroom, site):
+    url = feed(0)
+    run("run", url)
+    answer = empty_newsroom.replies["/feed.xml"]
+    empty_newsroom.replies["/feed.xml"] = site.Reply(site.page(5))
+    assert "it was a feed when it was last read" in run("run", url, full_every=0).out
+    assert found() == {"/news/0": 1}
+    assert [poll["failures"] for poll in polls()] == [0, 1]
+    empty_newsroom.replies["/feed.xml"] = answer
+    run("run", url, full_every=0)
+    assert [poll["failures"] for poll in polls()] == [0, 1, 0]
+
+
 def test_guids_and_trackers_that_change_make_no_second_article(run, found, empty_newsroom, site):
     newsroom = empty_newsroom
     newsroom.replies["/news/0"] = site.Reply(site.page(0))

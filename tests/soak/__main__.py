@@ -1,0 +1,203 @@
+"""A newsroom, a watcher that is killed again and again, and the tally of the lake.
+
+    python -m tests.soak [--seconds 600] [--seed N]
+
+Forty feeds on eight loopback hosts publish, revise and withdraw articles, and a quarter of all
+answers is bad. Beside that the watcher is killed 60 times and stopped 20 times, compaction is
+killed 20 times, and a reader reads. Then the newsroom is calm, the watcher may catch up, and the
+lake must hold what was published, each text once. Fewer seconds scale all this down. Exits with
+1 where anything is wrong; then the folder with lake and logs stays.
+"""
+
+import argparse
+import contextlib
+import json
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from configs.settings import Settings
+from tests.soak.newsroom import Newsroom
+from tests.soak.reader import Reader
+from tests.soak.server import Desk, serve
+from tests.soak.tally import Verdict, check_files, judge, judge_query, read_rows
+from tests.soak.torment import (
+    COMPACTIONS,
+    KILLS,
+    STOPS,
+    WIREWATCH,
+    Compactor,
+    Deeds,
+    Watcher,
+    counted,
+    torment,
+)
+
+FULL_SECONDS = 600.0
+# A second of the torment brings so many new articles.
+ARTICLES_A_SECOND = 0.8
+# Of the time; the rest is for catching up and the tally.
+TORMENTED = 0.85
+# The most there is for catching up; what is not there by then is lost.
+CALM_SECONDS = 90.0
+# How long the watcher goes on when all is there: nothing may come twice.
+LINGER_SECONDS = 6.0
+SHOWN = 20
+
+
+def knows_revisions() -> bool:
+    """Whether pages are looked at again after they were read."""
+    return "revisions" in Settings.model_fields
+
+
+def write_config(path: Path, sources: list[str]) -> None:
+    """The configuration: everything soon, everything often. JSON is YAML."""
+    settings = {
+        "fetch": {
+            "contact": "https://example.org/soak",
+            "threads": 8,
+            "attempts": 2,
+            "connect_timeout": 5,
+            "total_timeout": 10,
+            "host_delay": 0,
+            "allow_hosts": ["127.0.0.0/8"],
+        },
+        "polls": {
+            "shortest": 1,
+            "usual": 1,
+            "longest": 2,
+            "full_every": 15,
+            "retry_after": 1,
+        },
+        "sources": [{"url": url} for url in sources],
+    }
+    if knows_revisions():
+        # Beyond the last revision of an article, which is 90 seconds after the first at most.
+        steps = [2, 4, 8, 15, 30, 45, 60, 80, 100, 120]
+        settings["revisions"] = {"recheck": steps, "least_gap": 0}
+    path.write_text(json.dumps(settings))
+
+
+def catch_up(newsroom: Newsroom, watcher: Watcher, lake: Path) -> float | None:
+    """Waits until the lake has all that is due; returns the seconds that took, if it did."""
+    began = time.monotonic()
+    while time.monotonic() < began + CALM_SECONDS:
+        watcher.live(1.0)
+        with contextlib.suppress(Exception):  # The tally will say what is unreadable.
+            if not judge(read_rows(lake), newsroom.ledger(), knows_revisions()).lost:
+                took = time.monotonic() - began
+                watcher.live(LINGER_SECONDS)
+                return took
+    return None
+
+
+def final_verdict(newsroom: Newsroom, lake: Path) -> tuple[Verdict, str]:
+    """What is wrong with the lake, and what it holds."""
+    verdict = check_files(lake)
+    try:
+        rows = read_rows(lake)
+    except Exception as error:
+        verdict.unreadable.append(f"a bare glob: {error}")
+        return verdict, "not to be read"
+    verdict.add(judge(rows, newsroom.ledger(), knows_revisions()))
+    verdict.add(judge_query(WIREWATCH, lake, rows))
+    return verdict, holding(lake)
+
+
+def holding(lake: Path) -> str:
+    """What a lake holds, in numbers."""
+    try:
+        rows = read_rows(lake)
+    except Exception:  # There is nothing yet, or the tally will say what is unreadable.
+        return "nothing"
+    texts = {(row.article_id, row.revision) for row in rows}
+    articles = {article_id for article_id, _ in texts}
+    return f"{len(articles)} articles, {len(texts)} revisions, {len(rows)} passages"
+
+
+def told(newsroom: Newsroom) -> dict[str, str]:
+    """What the newsroom did."""
+    ledger = newsroom.ledger().values()
+    revisions = sum(len(article.texts) for article in ledger)
+    withdrawn = sum(article.is_withdrawn for article in ledger)
+    return {
+        "requests": counted(newsroom.requests),
+        "faults": counted(newsroom.faults),
+        "published": f"{len(ledger)} articles, {revisions} revisions, {withdrawn} withdrawn",
+    }
+
+
+def soak(work: Path, seconds: float, seed: int) -> bool:
+    """Runs all of it and prints the table; whether all is well."""
+    began, share, lake = time.monotonic(), seconds / FULL_SECONDS, work / "lake"
+    tormented = TORMENTED * seconds
+    newsroom = Newsroom(seed, round(ARTICLES_A_SECOND * tormented), 0.95 * tormented)
+    desk, deeds = Desk(newsroom), Deeds()
+    servers = serve(desk)
+    write_config(work / "monitor.yaml", desk.sources())
+    watcher = Watcher(newsroom, work / "monitor.yaml", lake, work / "watcher.log", deeds)
+    reader, until = Reader(lake), began + tormented
+    rounds = round(COMPACTIONS * share)
+    compactor = Compactor(seed, rounds, until, lake, work / "compact.log", deeds)
+    reader.start()
+    compactor.start()
+    try:
+        torment(watcher, seed, round(KILLS * share), round(STOPS * share), until)
+        newsroom.calm()
+        early = holding(lake)
+        took = catch_up(newsroom, watcher, lake)
+        compactor.join()
+        watcher.stop()
+    finally:
+        watcher.close()
+        compactor.close()
+    reader.stop()
+    for server in servers:
+        server.shutdown()
+    if "Traceback" in (work / "watcher.log").read_text(errors="replace"):
+        deeds.wrong.append(f"a traceback in {work / 'watcher.log'}")
+    verdict, held = final_verdict(newsroom, lake)
+    verdict.add(reader.verdict)
+    wrong = {**verdict.kinds(), "wrong": deeds.wrong}
+    for kind, lines in wrong.items():
+        for line in lines[:SHOWN]:
+            print(f"{kind}: {line}")
+    table = {
+        "seed": seed,
+        "seconds": f"{time.monotonic() - began:.0f}",
+        **told(newsroom),
+        **deeds.told(),
+        "reads beside": f"{reader.reads}, tried again {reader.retries}",
+        "when calm": early,
+        "in the end": held,
+        "caught up": "no" if took is None else f"{took:.0f} s after the last change",
+        **{kind: len(lines) for kind, lines in wrong.items()},
+    }
+    print("\n".join(f"{name:<14}{value}" for name, value in table.items()), flush=True)
+    return not any(wrong.values())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak")
+    parser.add_argument("--seconds", type=float, default=FULL_SECONDS)
+    parser.add_argument("--seed", type=int, default=None, help="by default any")
+    flags = parser.parse_args()
+    seed = secrets.randbelow(10**6) if flags.seed is None else flags.seed
+    print(f"seed {seed}", flush=True)
+    work = Path(tempfile.mkdtemp(prefix="wirewatch-soak-"))
+    # So that an end of ours ends what was started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    is_well = soak(work, flags.seconds, seed)
+    if is_well:
+        shutil.rmtree(work)
+    else:
+        print(f"lake and logs stay in {work}")
+    return 0 if is_well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
