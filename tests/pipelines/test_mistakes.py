@@ -147,7 +147,7 @@ def test_a_lake_on_a_store_that_is_not_known(refused, text):
     assert "nosuch://bucket/lake" in refused("run", text, "--lake", "nosuch://bucket/lake")
 
 
-@pytest.mark.parametrize("command", ["rnu", "watch", "--lake", ""])
+@pytest.mark.parametrize("command", ["rnu", "gaze", "--lake", ""])
 def test_an_unknown_command(command, wirewatch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outcome = wirewatch(command)
