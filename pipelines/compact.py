@@ -25,6 +25,13 @@ def compact(arguments: list[str]) -> int:
         metavar="DATE",
         help="only days before this one: YYYY-MM-DD; default: today in UTC",
     )
+    parser.add_argument(
+        "--least",
+        type=int,
+        default=1,
+        metavar="N",
+        help="only days with so many files, or more, that are not compacted; default: 1",
+    )
     parser.add_argument("--lake", default="lake", help="default: lake")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     flags = parser.parse_args(arguments)
@@ -32,7 +39,8 @@ def compact(arguments: list[str]) -> int:
     if not is_remote(flags.lake) and not os.path.isdir(flags.lake):
         raise UserError(f"{flags.lake}: no such lake")
     try:
-        result = compact_lake(flags.lake, flags.before or datetime.now(UTC).date())
+        before = flags.before or datetime.now(UTC).date()
+        result = compact_lake(flags.lake, before, flags.least)
     except CompactionRunning as error:
         raise UserError(f"{flags.lake}: another compaction is at work on this lake") from error
     except OSError as error:
@@ -58,7 +66,8 @@ def line(result: CompactResult) -> str:
     if not result.days:
         return "Nothing to compact."
     text = (
-        f"{result.days:,} days compacted: {result.files_before:,} files are now "
+        f"{result.days:,} day{'s' if result.days > 1 else ''} compacted: "
+        f"{result.files_before:,} files are now "
         f"{result.files_after:,}, {result.bytes_before / MEGABYTE:,.1f} MB are "
         f"{result.bytes_after / MEGABYTE:,.1f} MB, {result.rows:,} rows"
     )

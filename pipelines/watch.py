@@ -20,6 +20,7 @@ from pipelines.reload import Configuration
 from pipelines.report import Report, Tick, feeds_now
 from pipelines.summary import read_counters
 from pipelines.supervise import supervise
+from pipelines.upkeep import Upkeep
 from transforms.count import in_process
 from transforms.ledger import Ledger, open_ledger
 from transforms.writer import Lock
@@ -28,18 +29,22 @@ from transforms.writer import Lock
 LONGEST_WAIT = 600.0
 
 
-def after_tick(lake: str, now: datetime) -> None:
-    """What is done for the lake after a tick that ended well; ``now`` is in UTC."""
-
-
 class Watcher:
     """The loop of ticks over one lake, of which this process is the one writer."""
 
-    def __init__(self, configuration: Configuration, lock: Lock, every: float, report: Report):
+    def __init__(
+        self,
+        configuration: Configuration,
+        lock: Lock,
+        every: float,
+        report: Report,
+        upkeep: Upkeep | None = None,
+    ):
         self._configuration = configuration
         self._lock = lock
         self._every = every
         self._report = report
+        self._upkeep = upkeep
         self._agenda = Agenda(datetime.now(UTC))
         self._options = beam_options({})
         self._ledger: Ledger | None = None
@@ -58,7 +63,8 @@ class Watcher:
         self._report.begin()
         try:
             tick = self._work(tick)
-            after_tick(self._configuration.plan.lake, began)
+            if self._upkeep is not None:
+                self._upkeep.after_tick(self._configuration.plan.lake)
             self._failures = 0
         except Exception as error:
             problem = environment_problem(error, self._configuration.plan.lake)
@@ -135,4 +141,4 @@ def watch_lake(flags: WatchFlags, stop: threading.Event) -> int:
         hold_lake(configuration.plan.lake, "watch") as lock,
         Report(flags, configuration) as report,
     ):
-        return Watcher(configuration, lock, flags.every, report).run(stop)
+        return Watcher(configuration, lock, flags.every, report, Upkeep(stop)).run(stop)

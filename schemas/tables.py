@@ -6,12 +6,8 @@ column stands in the path, not in the files (Apache Hive layout).
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
-from datetime import date, datetime
 
 import pyarrow as pa
-
-from schemas.records import Check, ClassifiedArticle, DeadLetter, Poll
 
 UTC_MICROS = pa.timestamp("us", tz="UTC")
 SCORE = pa.struct([pa.field("topic", pa.string()), pa.field("score", pa.float32())])
@@ -301,6 +297,8 @@ CHECKS = Table(
         ),
         Column("error", pa.string(), "Why the page could not be read.", nullable=True),
     ),
+    times=("checked_at",),
+    keys=("article_id",),
 )
 
 TABLES = {table.name: table for table in (PASSAGES, ERRORS, POLLS, CHECKS)}
@@ -313,34 +311,3 @@ def stable_id(*parts: str) -> str:
     (U+001F) that none of them holds unescaped in practice.
     """
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
-
-
-def passage_rows(classified: ClassifiedArticle) -> Iterator[dict]:
-    """The rows of ``PASSAGES`` for one article, in reading order."""
-    article = classified.split.article
-    shared = dataclasses.asdict(article)
-    del shared["text"], shared["look"]
-    signature = shared.pop("signature")
-    for passage, result in zip(classified.split.passages, classified.results, strict=True):
-        yield {
-            **shared,
-            **dataclasses.asdict(passage),
-            "passage_id": stable_id(article.article_id, article.revision, str(passage.position)),
-            "topics": result.topics,
-            "scores": result.scores and [{"topic": t, "score": s} for t, s in result.scores],
-            "model": classified.model,
-            "signature": signature if passage.position == 0 else None,
-            "schema_version": PASSAGES.version,
-        }
-
-
-def passages_date(article_published_at: datetime | None, fetched_at: datetime) -> date:
-    """The partition of an article's passages: the UTC date of publication, else of fetching."""
-    return (article_published_at or fetched_at).date()
-
-
-def event_date(event: DeadLetter | Poll | Check) -> date:
-    """The partition of a dead letter, a poll or a check: the UTC date it happened on."""
-    if isinstance(event, Check):
-        return event.checked_at.date()
-    return (event.occurred_at if isinstance(event, DeadLetter) else event.polled_at).date()

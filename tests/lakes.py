@@ -11,7 +11,8 @@ import pyarrow.dataset as ds
 from apache_beam.io.filesystem import FileMetadata, FileSystem
 
 from schemas.records import DeadLetter, Poll
-from schemas.tables import ERRORS, PASSAGES, POLLS, passage_rows
+from schemas.rows import passage_rows
+from schemas.tables import ERRORS, PASSAGES, POLLS
 from transforms.lake import put_rows, read_table, table_files
 
 DAY = datetime(2024, 3, 1, 8, tzinfo=UTC)

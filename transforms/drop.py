@@ -12,7 +12,7 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from schemas.records import Article, Check, DeadLetter, Entry
-from schemas.tables import passages_date
+from schemas.rows import passages_date
 from transforms.check import CheckOutput, article_check, strange_check
 from transforms.compare import is_same_text, resembles
 from transforms.count import count

@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow.compute as pc
 
 from schemas.records import Check, Entry, Look
-from schemas.tables import CHECKS, PASSAGES, passages_date
+from schemas.rows import passages_date
+from schemas.tables import CHECKS, PASSAGES
 from transforms.lake import file_date
 from transforms.ledger import Tail
 from transforms.urls import address_id, is_web

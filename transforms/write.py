@@ -8,7 +8,8 @@ from datetime import date
 import apache_beam as beam
 
 from schemas.records import Check, ClassifiedArticle, DeadLetter, Poll
-from schemas.tables import PASSAGES, Table, event_date, passage_rows, passages_date, stable_id
+from schemas.rows import event_date, passage_rows, passages_date
+from schemas.tables import PASSAGES, Table, stable_id
 from transforms.count import count
 from transforms.lake import put_rows
 from transforms.ledger import Ledger, open_ledger

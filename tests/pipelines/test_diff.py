@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.records import Check
-from schemas.tables import CHECKS, PASSAGES, passage_rows, stable_id
+from schemas.rows import passage_rows
+from schemas.tables import CHECKS, PASSAGES, stable_id
 from transforms.lake import put_rows
 from transforms.urls import address_id
 

@@ -13,7 +13,8 @@ from pipelines.printout import summary_lines
 from pipelines.query import open_lake, write_result
 from pipelines.summary import summarise
 from schemas.records import DeadLetter
-from schemas.tables import ERRORS, PASSAGES, passage_rows
+from schemas.rows import passage_rows
+from schemas.tables import ERRORS, PASSAGES
 from transforms.lake import put_rows
 
 DAY = datetime(2024, 3, 10, 12, tzinfo=UTC)

@@ -6,16 +6,8 @@ import pytest
 
 from schemas.document import PAGE, tables_page
 from schemas.records import DeadLetter, Poll
-from schemas.tables import (
-    ERRORS,
-    PASSAGES,
-    POLLS,
-    TABLES,
-    event_date,
-    passage_rows,
-    passages_date,
-    stable_id,
-)
+from schemas.rows import event_date, passage_rows, passages_date
+from schemas.tables import ERRORS, PASSAGES, POLLS, TABLES, stable_id
 
 
 def test_the_documentation_is_the_one_made_from_the_tables():

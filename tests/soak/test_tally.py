@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.tables import PASSAGES, passage_rows, passages_date
+from schemas.rows import passage_rows, passages_date
+from schemas.tables import PASSAGES
 from tests.soak.newsroom import Published
 from tests.soak.reader import Reader, by_duckdb, by_pyarrow
 from tests.soak.tally import check_files, judge, judge_query, read_rows

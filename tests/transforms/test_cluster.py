@@ -7,7 +7,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from schemas.tables import PASSAGES, passage_rows
+from schemas.rows import passage_rows
+from schemas.tables import PASSAGES
 from tests.pipelines.conftest import REPOSITORY, story
 from transforms.cluster import ClusterArticles, Clusters, CopyPolicy, read_signature, text_signature
 from transforms.lake import put_rows

@@ -6,7 +6,8 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from schemas.records import Entry
-from schemas.tables import PASSAGES, passage_rows
+from schemas.rows import passage_rows
+from schemas.tables import PASSAGES
 from transforms.drop import DropKnownArticles, DropKnownEntries, first_entry
 from transforms.lake import put_rows
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.records import DeadLetter, Entry, Poll, Source
-from schemas.tables import ERRORS, PASSAGES, POLLS, event_date, passage_rows, stable_id
+from schemas.rows import event_date, passage_rows
+from schemas.tables import ERRORS, PASSAGES, POLLS, stable_id
 from transforms.deadletter import Unusable, dead_letter, letter_id, letter_input
 from transforms.lake import put_rows
 from transforms.ledger import Feeds, Ledger, Letters

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.records import Check, Entry, Look
-from schemas.tables import CHECKS, PASSAGES, passage_rows
+from schemas.rows import passage_rows
+from schemas.tables import CHECKS, PASSAGES
 from transforms.lake import put_rows
 from transforms.recent import Recent, RevisionPolicy
 from transforms.urls import address_id

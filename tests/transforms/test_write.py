@@ -11,7 +11,8 @@ import pyarrow.dataset as ds
 import pytest
 
 from schemas.records import DeadLetter, Poll
-from schemas.tables import ERRORS, PASSAGES, POLLS, passage_rows
+from schemas.rows import passage_rows
+from schemas.tables import ERRORS, PASSAGES, POLLS
 from transforms.lake import file_date, put_rows, table_files
 from transforms.ledger import Ledger, open_ledger
 from transforms.write import WriteEvents, WritePassages
