@@ -41,7 +41,7 @@ def run(empty_newsroom, wirewatch, tmp_path) -> Callable[..., Outcome]:
     ``revisions``, which is its own."""
 
     def command(*words: object, revisions: dict | None = None, **polls: object) -> Outcome:
-        fetch = {"total_timeout": 2, "connect_timeout": 1, "attempts": 1, "max_bytes": 200_000}
+        fetch = {"total_timeout": 20, "connect_timeout": 10, "attempts": 1, "max_bytes": 200_000}
         fetch |= {"allow_hosts": ["127.0.0.1"], "robots": False}
         config = tmp_path / "monitor.yaml"
         polls = {"retry_after": 0, **polls}
