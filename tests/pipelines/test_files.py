@@ -145,7 +145,8 @@ def test_a_changed_text_is_a_new_revision_of_its_article(run, wirewatch, tmp_pat
     path = tmp_path / "bread.md"
     for number in (0, 1):
         path.write_text(FRONT_MATTER + write_story(number))
-        assert run(path)["articles"] == 1
+        summary = run(path)
+        assert (summary["articles"], summary["articles_changed"]) == (1 - number, number)
     query = "select text, revision, (select count(distinct revision) from passages) n from articles"
     outcome = wirewatch("query", query, "--lake", tmp_path / "lake", "--format", "json")
     (article,) = json.loads(outcome.out)

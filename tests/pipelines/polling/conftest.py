@@ -34,7 +34,7 @@ FETCH = {
 }
 
 
-def write_config(path, sources=(), total_timeout=2, revisions=None, **polls) -> None:
+def write_config(path, sources=(), total_timeout=20, revisions=None, **polls) -> None:
     """Writes a configuration with short limits; other keyword arguments are the polls section."""
     kinds = [{"url" if "://" in str(one) else "path": str(one)} for one in sources]
     polls = {"retry_after": 0, **polls}
