@@ -19,6 +19,7 @@ from transforms.drop import DropKnownArticles, DropKnownEntries
 from transforms.extract import ExtractArticles
 from transforms.fetch import FetchPages
 from transforms.http import HttpPolicy
+from transforms.ledger import LedgerPolicy
 from transforms.poll import PollPolicy
 from transforms.processes import ExtractPolicy
 from transforms.read import ReadSources
@@ -43,6 +44,7 @@ class MonitorPlan:
     topics: TopicPolicy
     polls: PollPolicy
     letters: tuple[DeadLetter, ...] = ()
+    ledger: LedgerPolicy | None = None
 
 
 def letter_entries(letter: DeadLetter) -> list[Entry]:
@@ -57,19 +59,21 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     letters = pipeline | "Letters" >> beam.Create(plan.letters)
     retried = letters | "Retry" >> beam.FlatMap(letter_entries).with_output_types(Entry)
     limits = (plan.http, plan.threads, plan.lake, plan.polls)
-    read = sources | "ReadSources" >> ReadSources(*limits)
-    listed = read["listed"] | "ReadListed" >> ReadSources(*limits, nested=True)
+    read = sources | "ReadSources" >> ReadSources(*limits, ledger=plan.ledger)
+    listed = read["listed"] | "ReadListed" >> ReadSources(*limits, nested=True, ledger=plan.ledger)
     entries = (retried, read["entries"], listed["entries"]) | "Entries" >> beam.Flatten()
 
-    new = entries | "DropKnownEntries" >> DropKnownEntries(plan.lake, plan.polls)
+    new = entries | "DropKnownEntries" >> DropKnownEntries(plan.lake, plan.polls, plan.ledger)
     fetched = new["entries"] | "FetchPages" >> FetchPages(plan.http, plan.threads, plan.polls.tries)
     extracted = fetched.pages | "ExtractArticles" >> ExtractArticles(plan.extract)
-    new_articles = extracted.articles | "DropKnownArticles" >> DropKnownArticles(plan.lake)
+    new_articles = extracted.articles | "DropKnownArticles" >> DropKnownArticles(
+        plan.lake, plan.ledger
+    )
     split = new_articles | "SplitPassages" >> SplitPassages(
         plan.min_chars, plan.max_chars, plan.topics.model
     )
     classified = split | "ClassifyPassages" >> ClassifyPassages(plan.topics)
-    written = classified | "WritePassages" >> WritePassages(plan.lake)
+    written = classified | "WritePassages" >> WritePassages(plan.lake, plan.ledger)
 
     errors = (
         read["errors"],
@@ -85,7 +89,7 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     committed | "WritePolls" >> WriteEvents(plan.lake, POLLS)
     tried = (letters, read["tried"], listed["tried"], new["tried"]) | "Tried" >> beam.Flatten()
     settled = tried | "Settle" >> After(written, noted)
-    done = settled | "CloseLetters" >> CloseLetters(plan.lake)
+    done = settled | "CloseLetters" >> CloseLetters(plan.lake, plan.ledger)
     done | "WriteDone" >> WriteEvents(plan.lake, ERRORS)
 
 

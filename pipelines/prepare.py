@@ -31,7 +31,7 @@ from transforms.exchange import check_url
 from transforms.guard import DEFAULT_PORTS, Guard, is_local_name
 from transforms.http import HttpPolicy
 from transforms.lake import is_remote
-from transforms.ledger import Letters
+from transforms.ledger import LedgerPolicy, Letters
 from transforms.poll import PollPolicy
 from transforms.processes import ExtractPolicy
 from transforms.sources import KINDS
@@ -113,6 +113,7 @@ def settings_plan(
         max_chars=settings.passages.max_chars,
         topics=policy,
         polls=poll_policy(settings.polls, force),
+        ledger=LedgerPolicy(**settings.ledger.model_dump()),
     )
 
 

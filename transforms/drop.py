@@ -10,9 +10,9 @@ from apache_beam.pvalue import TaggedOutput
 from schemas.records import Article, DeadLetter, Entry
 from transforms.count import count
 from transforms.deadletter import TriedOutput, letter_id
-from transforms.ledger import Ledger, content_key, open_ledger
+from transforms.ledger import Ledger, LedgerPolicy, open_ledger, text_keys
 from transforms.poll import PollPolicy, try_again_at
-from transforms.urls import address_id, is_web, site
+from transforms.urls import address_id, is_web
 
 
 def entry_key(entry: Entry) -> str:
@@ -59,12 +59,13 @@ class DropKnownEntry(beam.DoFn):
 
     _ledger: Ledger
 
-    def __init__(self, lake: str, polls: PollPolicy):
+    def __init__(self, lake: str, polls: PollPolicy, ledger: LedgerPolicy | None = None):
         self._lake = lake
         self._polls = polls
+        self._policy = ledger
 
     def setup(self) -> None:
-        self._ledger = open_ledger(self._lake)
+        self._ledger = open_ledger(self._lake, self._policy)
 
     def process(self, element: Entry) -> Iterator[Entry | TriedOutput]:
         letter = self._ledger.letters.get(letter_id(element))
@@ -108,9 +109,11 @@ class DropKnownEntries(beam.PTransform):
     titles are shuffled, never pages.
     """
 
-    def __init__(self, lake: str, polls: PollPolicy | None = None):
+    def __init__(
+        self, lake: str, polls: PollPolicy | None = None, ledger: LedgerPolicy | None = None
+    ):
         super().__init__()
-        self._drop = DropKnownEntry(lake, polls or PollPolicy())
+        self._drop = DropKnownEntry(lake, polls or PollPolicy(), ledger)
 
     def expand(self, pcoll):
         drop = beam.ParDo(self._drop).with_output_types(Entry, tried=DeadLetter)
@@ -138,27 +141,26 @@ class DropKnownArticle(beam.DoFn):
 
     _ledger: Ledger
 
-    def __init__(self, lake: str):
+    def __init__(self, lake: str, ledger: LedgerPolicy | None = None):
         self._lake = lake
-        self._in_bundle: set[str | bytes] = set()
+        self._policy = ledger
+        self._in_bundle: set[str | int] = set()
 
     def setup(self) -> None:
-        self._ledger = open_ledger(self._lake)
+        self._ledger = open_ledger(self._lake, self._policy)
 
     def start_bundle(self) -> None:
         self._in_bundle = set()
 
     def process(self, element: Article) -> Iterator[Article]:
-        keys: set[str | bytes] = {element.article_id}
-        if element.canonical_url is not None:
-            keys.add(content_key(site(element.canonical_url), element.revision))
+        keys: set[str | int] = {element.article_id, *text_keys(element)}
         if keys & self._in_bundle:
             count(
                 "articles_known" if element.article_id in self._in_bundle else "articles_repeated"
             )
             return
         if self._ledger.knows_content(element):
-            is_same = self._ledger.knows_article(element.article_id)
+            is_same = self._ledger.knows_article(element)
             count("articles_known" if is_same else "articles_repeated")
             # Its address too is known from now on, for as long as this process lives.
             self._ledger.add(element, None)
@@ -173,9 +175,9 @@ class DropKnownArticle(beam.DoFn):
 class DropKnownArticles(beam.PTransform):
     """Articles whose text is not in the lake yet."""
 
-    def __init__(self, lake: str):
+    def __init__(self, lake: str, ledger: LedgerPolicy | None = None):
         super().__init__()
-        self._lake = lake
+        self._drop = DropKnownArticle(lake, ledger)
 
     def expand(self, pcoll):
-        return pcoll | beam.ParDo(DropKnownArticle(self._lake))
+        return pcoll | beam.ParDo(self._drop)

@@ -20,7 +20,7 @@ from transforms.files import (
     web_archives,
 )
 from transforms.http import HttpPolicy, lane_of, open_client
-from transforms.ledger import Ledger, open_ledger
+from transforms.ledger import Ledger, LedgerPolicy, open_ledger
 from transforms.poll import PollPolicy, may_be_conditional, refusal
 from transforms.pool import ConcurrentDoFn
 from transforms.reading import Reading, make_poll
@@ -46,15 +46,24 @@ class ReadSource(ConcurrentDoFn):
 
     _ledger: Ledger
 
-    def __init__(self, http: HttpPolicy, threads: int, lake: str, polls: PollPolicy, nested: bool):
+    def __init__(
+        self,
+        http: HttpPolicy,
+        threads: int,
+        lake: str,
+        polls: PollPolicy,
+        nested: bool,
+        ledger: LedgerPolicy | None = None,
+    ):
         super().__init__(threads)
         self._http = http
         self._lake = lake
         self._polls = polls
         self._nested = nested
+        self._policy = ledger
 
     def setup(self) -> None:
-        self._ledger = open_ledger(self._lake)
+        self._ledger = open_ledger(self._lake, self._policy)
 
     def lane(self, element: Source) -> str | None:
         return lane_of(element.location)
@@ -233,9 +242,10 @@ class ReadSources(beam.PTransform):
         lake: str,
         polls: PollPolicy | None = None,
         nested: bool = False,
+        ledger: LedgerPolicy | None = None,
     ):
         super().__init__()
-        self._read = ReadSource(http, threads, lake, polls or PollPolicy(), nested)
+        self._read = ReadSource(http, threads, lake, polls or PollPolicy(), nested, ledger)
 
     def expand(self, pcoll):
         expand = beam.ParDo(ExpandSource()).with_output_types(Source, errors=DeadLetter)

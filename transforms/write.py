@@ -11,7 +11,7 @@ from schemas.records import ClassifiedArticle, DeadLetter, Poll
 from schemas.tables import PASSAGES, Table, event_date, passage_rows, passages_date, stable_id
 from transforms.count import count
 from transforms.lake import put_rows
-from transforms.ledger import Ledger, open_ledger
+from transforms.ledger import Ledger, LedgerPolicy, open_ledger
 
 # Bounds the memory of a bundle: about 20 MB of text.
 ROWS_IN_MEMORY = 20_000
@@ -24,14 +24,15 @@ class WriteClassified(beam.DoFn):
 
     _ledger: Ledger
 
-    def __init__(self, lake: str):
+    def __init__(self, lake: str, ledger: LedgerPolicy | None = None):
         self._lake = lake
+        self._policy = ledger
         self._buffer: dict[date, list[ClassifiedArticle]] = {}
         self._rows = 0
         self._began = 0.0
 
     def setup(self) -> None:
-        self._ledger = open_ledger(self._lake)
+        self._ledger = open_ledger(self._lake, self._policy)
 
     def start_bundle(self) -> None:
         self._buffer, self._rows, self._began = defaultdict(list), 0, time.monotonic()
@@ -61,12 +62,12 @@ class WriteClassified(beam.DoFn):
 class WritePassages(beam.PTransform):
     """Classified articles into the table of passages."""
 
-    def __init__(self, lake: str):
+    def __init__(self, lake: str, ledger: LedgerPolicy | None = None):
         super().__init__()
-        self._lake = lake
+        self._write = WriteClassified(lake, ledger)
 
     def expand(self, pcoll):
-        return pcoll | beam.ParDo(WriteClassified(self._lake))
+        return pcoll | beam.ParDo(self._write)
 
 
 class After(beam.PTransform):
