@@ -103,7 +103,7 @@ def test_a_ledger_knows_what_plain_sets_do(classified, monkeypatch, limit):
     run_state_machine_as_test(
         type("Machine", (LedgerMachine,), {"classified": staticmethod(classified)}),
         settings=settings(
-            max_examples=8,
+            max_examples=6,
             stateful_step_count=10,
             deadline=None,
             derandomize=True,
