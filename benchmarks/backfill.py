@@ -19,35 +19,11 @@ TARGET_MB = 1500
 EVERY_SECONDS = 0.5
 PLACES = ("Alder", "Brack", "Corven", "Dunmar", "East", "Fenn", "Garrow", "Hollen", "Ister")
 KINDS = ("haven", "moor", "ne", "row", "whistle", "ick", "by", "berg", "bay", "port", "field")
-WORDS = [
-    "the",
-    "town",
-    "council",
-    "market",
-    "bridge",
-    "river",
-    "school",
-    "winter",
-    "harvest",
-    "road",
-    "mill",
-    "train",
-    "morning",
-    "budget",
-    "meeting",
-    "neighbours",
-    "workers",
-    "roof",
-    "timber",
-    "library",
-    "concert",
-    "team",
-    "doctor",
-    "queue",
-    "price",
-    "bread",
-    "bus",
-]
+WORDS = (
+    *("the", "town", "council", "market", "bridge", "river", "school", "winter", "harvest", "road"),
+    *("mill", "train", "morning", "budget", "meeting", "neighbours", "workers", "roof", "timber"),
+    *("library", "concert", "team", "doctor", "queue", "price", "bread", "bus", "forest", "hall"),
+)
 
 
 def page(number: int) -> bytes:
