@@ -113,6 +113,13 @@ class CopySettings(Strict):
     similarity: float = pydantic.Field(0.5, ge=0.25, le=1)
 
 
+class LedgerSettings(Strict):
+    """How far back a run looks for what it knows, in days of the lake's partitions."""
+
+    look_back_days: int = pydantic.Field(3650, ge=1, le=100_000)
+    event_days: int = pydantic.Field(14, ge=14, le=100_000)
+
+
 class ExtractSettings(Strict):
     """Limits of reading one page: seconds, bytes of memory; and how many at once."""
 
@@ -211,6 +218,7 @@ class Settings(Strict):
     polls: PollSettings = pydantic.Field(default_factory=PollSettings)
     revisions: RevisionSettings = pydantic.Field(default_factory=RevisionSettings)
     copies: CopySettings = pydantic.Field(default_factory=CopySettings)
+    ledger: LedgerSettings = pydantic.Field(default_factory=LedgerSettings)
     extract: ExtractSettings = pydantic.Field(default_factory=ExtractSettings)
     passages: PassageSettings = pydantic.Field(default_factory=PassageSettings)
     topics: tuple[str, ...] | None = pydantic.Field(None, min_length=1)

@@ -4,7 +4,7 @@ import dataclasses
 from datetime import UTC, datetime
 
 from schemas.records import Poll
-from transforms.ledger import LOOK_BACK_DAYS, Feeds
+from transforms.events import EVENT_DAYS, Feeds
 from transforms.poll import is_quiet, refusal
 from transforms.urls import is_web
 
@@ -24,7 +24,7 @@ class FeedHealth:
 
 def feed_health(lake: str, began: datetime) -> list[FeedHealth]:
     """The feeds of a run that need a look; those that it left alone are among them."""
-    feeds = Feeds(lake, LOOK_BACK_DAYS)
+    feeds = Feeds(lake, EVENT_DAYS)
     feeds.refresh()
     now = datetime.now(UTC)
     seen = [feed for feed in feeds.all() if feed.polled_at >= began or refusal(feed, now)]

@@ -20,6 +20,7 @@ from transforms.drop import DropKnownArticles, DropKnownEntries
 from transforms.extract import ExtractArticles
 from transforms.fetch import FetchPages
 from transforms.http import HttpPolicy
+from transforms.ledger import LedgerPolicy
 from transforms.poll import PollPolicy
 from transforms.processes import ExtractPolicy
 from transforms.read import ReadSources
@@ -45,6 +46,7 @@ class MonitorPlan:
     max_chars: int
     topics: TopicPolicy
     polls: PollPolicy
+    ledger: LedgerPolicy
     revisions: RevisionPolicy
     copies: CopyPolicy
     letters: tuple[DeadLetter, ...] = ()
@@ -62,23 +64,25 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     sources = pipeline | "Sources" >> beam.Create(plan.sources)
     letters = pipeline | "Letters" >> beam.Create(plan.letters)
     retried = letters | "Retry" >> beam.FlatMap(letter_entries).with_output_types(Entry)
-    limits = (plan.http, plan.threads, plan.lake, plan.polls, plan.revisions)
-    read = sources | "ReadSources" >> ReadSources(*limits)
+    past = (plan.lake, plan.polls, plan.ledger, plan.revisions)
+    read = sources | "ReadSources" >> ReadSources(plan.http, plan.threads, *past)
     known = pipeline | "KnownListed" >> beam.Create(plan.listed)
     lists = (known, read["listed"]) | "Listed" >> beam.Flatten()
-    listed = lists | "ReadListed" >> ReadSources(*limits, nested=True)
+    listed = lists | "ReadListed" >> ReadSources(plan.http, plan.threads, *past, nested=True)
     entries = (retried, read["entries"], listed["entries"]) | "Entries" >> beam.Flatten()
 
-    new = entries | "DropKnownEntries" >> DropKnownEntries(plan.lake, plan.polls, plan.revisions)
+    new = entries | "DropKnownEntries" >> DropKnownEntries(*past)
     fetched = new["entries"] | "FetchPages" >> FetchPages(plan.http, plan.threads, plan.polls.tries)
     extracted = fetched.pages | "ExtractArticles" >> ExtractArticles(plan.extract)
-    said = extracted.articles | "DropKnownArticles" >> DropKnownArticles(plan.lake, plan.revisions)
+    said = extracted.articles | "DropKnownArticles" >> DropKnownArticles(
+        plan.lake, plan.ledger, plan.revisions
+    )
     clustered = said.articles | "ClusterArticles" >> ClusterArticles(plan.lake, plan.copies)
     split = clustered | "SplitPassages" >> SplitPassages(
         plan.min_chars, plan.max_chars, plan.topics.model
     )
     classified = split | "ClassifyPassages" >> ClassifyPassages(plan.topics)
-    written = classified | "WritePassages" >> WritePassages(plan.lake)
+    written = classified | "WritePassages" >> WritePassages(plan.lake, plan.ledger)
 
     errors = (
         read["errors"],
@@ -97,7 +101,7 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     committed | "WritePolls" >> WriteEvents(plan.lake, POLLS)
     tried = (letters, read["tried"], listed["tried"], new["tried"]) | "Tried" >> beam.Flatten()
     settled = tried | "Settle" >> After(written, noted)
-    done = settled | "CloseLetters" >> CloseLetters(plan.lake)
+    done = settled | "CloseLetters" >> CloseLetters(plan.lake, plan.ledger)
     done | "WriteDone" >> WriteEvents(plan.lake, ERRORS)
 
 

@@ -30,6 +30,7 @@ from transforms.exchange import check_url
 from transforms.guard import DEFAULT_PORTS, Guard, is_local_name
 from transforms.http import HttpPolicy
 from transforms.lake import is_remote
+from transforms.ledger import LedgerPolicy
 from transforms.poll import PollPolicy
 from transforms.processes import ExtractPolicy
 from transforms.recent import RevisionPolicy
@@ -86,6 +87,7 @@ def settings_plan(
         polls=poll_policy(settings.polls, force),
         revisions=RevisionPolicy(**settings.revisions.model_dump()),
         copies=CopyPolicy(**settings.copies.model_dump()),
+        ledger=LedgerPolicy(**settings.ledger.model_dump()),
     )
 
 

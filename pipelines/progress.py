@@ -3,12 +3,16 @@
 import contextlib
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from transforms.count import in_process
 
 LOG_EVERY_SECONDS = 10.0
 BAR_EVERY_SECONDS = 0.2
+# The rate shown is that of so many last seconds, so that it tells how it goes now.
+RATE_SECONDS = 30.0
 SHOWN = ("sources", "entries", "articles", "passages", "passages_hit")
 
 
@@ -43,17 +47,37 @@ def show_progress(
         thread.join()
 
 
-def progress_line(shown: Sequence[str]) -> str:
-    """The counters as one line."""
-    counts = [f"{in_process[name]:,} {name.replace('_', ' ')}" for name in shown]
-    dead = sum(n for name, n in in_process.items() if name.startswith("errors_"))
-    return ", ".join([*counts, *([f"{dead:,} dead letters"] if shown is SHOWN else [])])
+class Rate:
+    """How many a second, of late."""
+
+    def __init__(self, now: float):
+        self._looks = deque([(now, 0)])
+
+    def at(self, now: float, done: int) -> float:
+        """The rate when so many are done; ``now`` is in seconds, on any clock that only rises."""
+        self._looks.append((now, done))
+        while len(self._looks) > 2 and self._looks[1][0] <= now - RATE_SECONDS:
+            self._looks.popleft()
+        begin, before = self._looks[0]
+        return (done - before) / (now - begin) if now > begin else 0.0
+
+
+def progress_line(shown: Sequence[str], rate: float | None = None) -> str:
+    """The counters as one line, with the rate of articles a second of a run where given."""
+    parts = [f"{in_process[name]:,} {name.replace('_', ' ')}" for name in shown]
+    if shown is SHOWN:
+        dead = sum(n for name, n in in_process.items() if name.startswith("errors_"))
+        parts += [f"{dead:,} dead letters"]
+        parts += [] if rate is None else [f"{rate:,.1f} articles/s"]
+    return ", ".join(parts)
 
 
 def show_log(stop: threading.Event, shown: Sequence[str], done: object) -> None:
     """A line every few seconds."""
+    rate = Rate(time.monotonic())
     while not stop.wait(LOG_EVERY_SECONDS):
-        print(f"wirewatch: {progress_line(shown)}", file=sys.stderr, flush=True)
+        line = progress_line(shown, rate.at(time.monotonic(), in_process["articles"]))
+        print(f"wirewatch: {line}", file=sys.stderr, flush=True)
 
 
 def show_bar(
@@ -71,7 +95,8 @@ def show_bar(
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("starting", total=None)
+        rate = Rate(time.monotonic())
         while not stop.wait(BAR_EVERY_SECONDS):
             completed, total = done(in_process)
-            line = progress_line(shown)
+            line = progress_line(shown, rate.at(time.monotonic(), in_process["articles"]))
             progress.update(task, total=max(total, 1), completed=completed, description=line)

@@ -11,9 +11,9 @@ from pipelines.options import RetryFlags
 from pipelines.prepare import settings_plan
 from schemas.records import DeadLetter, Source
 from transforms.deadletter import letter_input
+from transforms.events import Letters
 from transforms.guard import to_address
 from transforms.lake import is_remote
-from transforms.ledger import Letters
 
 # Errors of an address that was refused, or that is none.
 NEVER_CHECKED = ("Refused", "InvalidURL")

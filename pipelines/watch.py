@@ -89,7 +89,7 @@ class Watcher:
         self._configuration.refresh()
         plan = self._configuration.plan
         if self._ledger is None:
-            self._ledger = open_ledger(plan.lake)
+            self._ledger = open_ledger(plan.lake, plan.ledger)
         work = self._agenda.find(plan, self._ledger, tick.began)
         if not work.is_nothing:
             tick = dataclasses.replace(tick, counters=self._run(work))

@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from schemas.records import DeadLetter
 from transforms.count import count
-from transforms.ledger import Ledger, open_ledger
+from transforms.ledger import Ledger, LedgerPolicy, open_ledger
 
 
 class CloseLetter(beam.DoFn):
@@ -16,13 +16,14 @@ class CloseLetter(beam.DoFn):
 
     _ledger: Ledger
 
-    def __init__(self, lake: str):
+    def __init__(self, lake: str, ledger: LedgerPolicy | None = None):
         self._lake = lake
+        self._policy = ledger
         self._closed: set[str] = set()
 
     def start_bundle(self) -> None:
         # Now, and not at setup: what this run has failed at is in the lake by now.
-        self._ledger = open_ledger(self._lake)
+        self._ledger = open_ledger(self._lake, self._policy)
         self._closed = set()
 
     def process(self, element: DeadLetter) -> Iterator[DeadLetter]:
@@ -45,9 +46,9 @@ class CloseLetters(beam.PTransform):
     leaves its letters open, and the next one finds that there is nothing left to do.
     """
 
-    def __init__(self, lake: str):
+    def __init__(self, lake: str, ledger: LedgerPolicy | None = None):
         super().__init__()
-        self._lake = lake
+        self._close = CloseLetter(lake, ledger)
 
     def expand(self, pcoll):
-        return pcoll | beam.ParDo(CloseLetter(self._lake))
+        return pcoll | beam.ParDo(self._close)

@@ -29,7 +29,7 @@ from schemas.tables import PASSAGES
 from transforms.compare import SPACELESS, prose
 from transforms.count import count
 from transforms.lake import file_date
-from transforms.ledger import Tail
+from transforms.tail import Changes, Tail
 
 HASHES = 128
 SEED = 1
@@ -120,14 +120,15 @@ class Clusters:
     def refresh(self) -> None:
         """Reads what is new in the lake, and forgets what is too old."""
         with self._lock:
-            since = datetime.now(UTC) - self._window
-            self._forget(since.timestamp())
-            paths, is_anew = self._tail.new_files()
-            if is_anew or not self._has_begun:
-                paths = [path for path in paths if file_date(path) >= since.date()]
-            self._has_begun = True
-            if not paths:
-                return
+            self._forget((datetime.now(UTC) - self._window).timestamp())
+            self._tail.follow(self._read)
+
+    def _read(self, changes: Changes) -> None:
+        since = datetime.now(UTC) - self._window
+        paths = changes.new
+        if not self._has_begun:
+            paths = [path for path in paths if file_date(path) >= since.date()]
+        if paths:
             where = (pc.field("position") == 0) & (pc.field("fetched_at") >= since)
             for batch in self._tail.rows(paths, COLUMNS, where).to_batches():
                 for row in batch.to_pylist():
@@ -135,6 +136,7 @@ class Clusters:
                         cluster = Cluster(row["cluster_id"], row["cluster_source"])
                         key = row["article_id"], row["revision"]
                         self._note(key, row["fetched_at"], cluster, row["signature"])
+        self._has_begun = True
 
     def assign(self, article: Article) -> Article:
         """The article with its cluster: the one it had, else that of what it is most like."""

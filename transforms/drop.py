@@ -17,11 +17,11 @@ from transforms.check import CheckOutput, article_check, strange_check
 from transforms.compare import is_same_text, resembles
 from transforms.count import count
 from transforms.deadletter import TriedOutput, letter_id
-from transforms.ledger import Ledger, content_key, open_ledger
+from transforms.ledger import Ledger, LedgerPolicy, open_ledger, text_keys
 from transforms.poll import PollPolicy, may_try_again
 from transforms.recent import Recent, RevisionPolicy, open_recent
 from transforms.stored import read_stored
-from transforms.urls import address_id, is_web, site
+from transforms.urls import address_id, is_web
 
 # Why a look did not see what it looked for.
 ELSEWHERE = "its text stands under another address of the site"
@@ -82,13 +82,16 @@ class DropKnownEntry(beam.DoFn):
     _ledger: Ledger
     _recent: Recent
 
-    def __init__(self, lake: str, polls: PollPolicy, revisions: RevisionPolicy):
+    def __init__(
+        self, lake: str, polls: PollPolicy, ledger: LedgerPolicy | None, revisions: RevisionPolicy
+    ):
         self._lake = lake
         self._polls = polls
+        self._policy = ledger
         self._revisions = revisions
 
     def setup(self) -> None:
-        self._ledger = open_ledger(self._lake)
+        self._ledger = open_ledger(self._lake, self._policy)
         self._recent = open_recent(self._lake, self._revisions)
 
     def process(self, element: Entry) -> Iterator[Entry | TriedOutput]:
@@ -142,10 +145,13 @@ class DropKnownEntries(beam.PTransform):
         self,
         lake: str,
         polls: PollPolicy | None = None,
+        ledger: LedgerPolicy | None = None,
         revisions: RevisionPolicy | None = None,
     ):
         super().__init__()
-        self._drop = DropKnownEntry(lake, polls or PollPolicy(), revisions or RevisionPolicy())
+        self._drop = DropKnownEntry(
+            lake, polls or PollPolicy(), ledger, revisions or RevisionPolicy()
+        )
 
     def expand(self, pcoll):
         drop = beam.ParDo(self._drop).with_output_types(Entry, tried=DeadLetter)
@@ -174,22 +180,21 @@ class DropKnownArticle(beam.DoFn):
     _ledger: Ledger
     _recent: Recent
 
-    def __init__(self, lake: str, revisions: RevisionPolicy):
+    def __init__(self, lake: str, ledger: LedgerPolicy | None, revisions: RevisionPolicy):
         self._lake = lake
+        self._policy = ledger
         self._revisions = revisions
-        self._in_bundle: set[str | bytes] = set()
+        self._in_bundle: set[str | int] = set()
 
     def setup(self) -> None:
-        self._ledger = open_ledger(self._lake)
+        self._ledger = open_ledger(self._lake, self._policy)
         self._recent = open_recent(self._lake, self._revisions)
 
     def start_bundle(self) -> None:
         self._in_bundle = set()
 
     def process(self, element: Article) -> Iterator[Article | CheckOutput]:
-        keys: set[str | bytes] = {element.article_id}
-        if element.canonical_url is not None:
-            keys.add(content_key(site(element.canonical_url), element.revision))
+        keys: set[str | int] = {element.article_id, *text_keys(element)}
         if keys & self._in_bundle:
             count(
                 "articles_known" if element.article_id in self._in_bundle else "articles_repeated"
@@ -204,7 +209,7 @@ class DropKnownArticle(beam.DoFn):
         found = self._identify(article)
         if found is None:
             yield from self._strange(article, REPLACED)
-        elif self._ledger.knows_revision(found.article_id, found.revision):
+        elif self._ledger.knows_revision(found):
             yield from self._same(found, found.revision)
         elif self._ledger.knows_content(found):
             count("articles_repeated")
@@ -213,7 +218,7 @@ class DropKnownArticle(beam.DoFn):
             else:
                 # Its address too is known from now on, for as long as this process lives.
                 self._ledger.add(found, None)
-        elif self._ledger.knows_article(found.article_id):
+        elif self._ledger.knows_article(found):
             yield from self._compare(found)
         else:
             count("articles")
@@ -232,7 +237,7 @@ class DropKnownArticle(beam.DoFn):
             # Its feed names it by an address that is not its own.
             look = dataclasses.replace(look, article_id=article.article_id, revision=None)
             return dataclasses.replace(article, look=look)
-        if self._ledger.knows_article(article.article_id):
+        if self._ledger.knows_article(article):
             return None
         stored = read_stored(self._lake, look.article_id, known.revision, known.days)
         if stored is None or not resembles(stored.text, article.text):
@@ -287,9 +292,14 @@ class DropKnownArticles(beam.PTransform):
     Outputs articles and checks: what came of looking at known articles again.
     """
 
-    def __init__(self, lake: str, revisions: RevisionPolicy | None = None):
+    def __init__(
+        self,
+        lake: str,
+        ledger: LedgerPolicy | None = None,
+        revisions: RevisionPolicy | None = None,
+    ):
         super().__init__()
-        self._drop = DropKnownArticle(lake, revisions or RevisionPolicy())
+        self._drop = DropKnownArticle(lake, ledger, revisions or RevisionPolicy())
 
     def expand(self, pcoll):
         drop = beam.ParDo(self._drop).with_output_types(Article, checks=Check)

@@ -124,9 +124,13 @@ def parquet_bytes(rows: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def open_table(path: str) -> pq.ParquetFile:
-    """A Parquet file to read from. Raises OSError where there is none."""
-    return pq.ParquetFile(io.BytesIO(read_bytes(path)) if is_remote(path) else path)
+def open_table(path: str, dictionaries: list[str] | None = None) -> pq.ParquetFile:
+    """A Parquet file to read from, some columns as dictionaries.
+
+    Raises OSError where there is none.
+    """
+    source = io.BytesIO(read_bytes(path)) if is_remote(path) else path
+    return pq.ParquetFile(source, read_dictionary=dictionaries)
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:

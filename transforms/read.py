@@ -20,7 +20,7 @@ from transforms.files import (
     web_archives,
 )
 from transforms.http import HttpPolicy, lane_of, open_client
-from transforms.ledger import Ledger, open_ledger
+from transforms.ledger import Ledger, LedgerPolicy, open_ledger
 from transforms.listed import remember_listed
 from transforms.poll import PollPolicy, due, may_be_conditional, refusal
 from transforms.pool import ConcurrentDoFn
@@ -55,6 +55,7 @@ class ReadSource(ConcurrentDoFn):
         threads: int,
         lake: str,
         polls: PollPolicy,
+        ledger: LedgerPolicy | None,
         revisions: RevisionPolicy,
         nested: bool,
     ):
@@ -64,9 +65,10 @@ class ReadSource(ConcurrentDoFn):
         self._polls = polls
         self._revisions = revisions
         self._nested = nested
+        self._policy = ledger
 
     def setup(self) -> None:
-        self._ledger = open_ledger(self._lake)
+        self._ledger = open_ledger(self._lake, self._policy)
         self._recent = open_recent(self._lake, self._revisions)
 
     def lane(self, element: Source) -> str | None:
@@ -262,12 +264,19 @@ class ReadSources(beam.PTransform):
         threads: int,
         lake: str,
         polls: PollPolicy | None = None,
+        ledger: LedgerPolicy | None = None,
         revisions: RevisionPolicy | None = None,
         nested: bool = False,
     ):
         super().__init__()
         self._read = ReadSource(
-            http, threads, lake, polls or PollPolicy(), revisions or RevisionPolicy(), nested
+            http,
+            threads,
+            lake,
+            polls or PollPolicy(),
+            ledger,
+            revisions or RevisionPolicy(),
+            nested,
         )
 
     def expand(self, pcoll):

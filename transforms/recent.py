@@ -19,7 +19,7 @@ from schemas.records import Check, Entry, Look
 from schemas.rows import passages_date
 from schemas.tables import CHECKS, PASSAGES
 from transforms.lake import file_date
-from transforms.ledger import Tail
+from transforms.tail import Changes, Tail, all_paths
 from transforms.urls import address_id, is_web
 
 # How long after the last step of the schedule an article is still remembered.
@@ -114,27 +114,29 @@ class Recent:
     def refresh(self) -> None:
         """Reads what is new in the lake, and forgets what is too old."""
         with self._lock:
-            (passages, is_anew), (checks, are_anew) = self._new_files()
-            if is_anew or are_anew:
-                # Both tables belong together, so both are read again.
-                self._begin()
-                self._passages.seen, self._checks.seen = set(), set()
-                (passages, _), (checks, _) = self._new_files()
-            if is_anew or are_anew or not self._has_begun:
-                first = (datetime.now(UTC) - self._policy.window).date()
-                passages = [path for path in passages if file_date(path) >= first]
-                checks = [path for path in checks if file_date(path) >= first]
-            self._has_begun = True
-            for row in rows_of(self._passages, passages, COLUMNS, pc.field("position") == 0):
-                self._note_fetch(row)
-            for row in rows_of(self._checks, checks, CHECKS.schema.names, pc.scalar(True)):
-                self._note_check(Check(**row))
+            # Checks are listed before passages: a check's passages are then among those listed.
+            self._checks.follow(self._take_in)
             self._forget(datetime.now(UTC) - self._policy.window)
 
-    def _new_files(self) -> tuple[tuple[list[str], bool], tuple[list[str], bool]]:
-        # Checks before passages: a check's passages are then among those that are listed.
-        checks = self._checks.new_files()
-        return self._passages.new_files(), checks
+    def _take_in(self, checks: Changes) -> None:
+        self._passages.follow(lambda passages: self._read(passages, checks))
+
+    def _read(self, passages: Changes, checks: Changes) -> None:
+        fetched, looked = passages.new, checks.new
+        is_anew = bool(passages.lost or checks.lost)
+        if is_anew:
+            # Both tables belong together, so both are read again.
+            self._begin()
+            fetched, looked = sorted(all_paths(passages)), sorted(all_paths(checks))
+        if is_anew or not self._has_begun:
+            first = (datetime.now(UTC) - self._policy.window).date()
+            fetched = [path for path in fetched if file_date(path) >= first]
+            looked = [path for path in looked if file_date(path) >= first]
+        for row in rows_of(self._passages, fetched, COLUMNS, pc.field("position") == 0):
+            self._note_fetch(row)
+        for row in rows_of(self._checks, looked, CHECKS.schema.names, pc.scalar(True)):
+            self._note_check(Check(**row))
+        self._has_begun = True
 
     def _note_fetch(self, row: dict[str, Any]) -> None:
         name = sys.intern(row["article_id"])

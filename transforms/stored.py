@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from schemas.tables import PASSAGES
 from transforms.lake import file_date, table_files
-from transforms.ledger import Tail
+from transforms.tail import Tail
 
 COLUMNS = [
     "revision", "canonical_url", "fetched_at", "position", "text", "separator",

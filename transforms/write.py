@@ -12,7 +12,7 @@ from schemas.rows import event_date, passage_rows, passages_date
 from schemas.tables import PASSAGES, Table, stable_id
 from transforms.count import count
 from transforms.lake import put_rows
-from transforms.ledger import Ledger, open_ledger
+from transforms.ledger import Ledger, LedgerPolicy, open_ledger
 from transforms.writer import check_lake_is_there
 
 # Bounds the memory of a bundle: about 20 MB of text.
@@ -26,14 +26,15 @@ class WriteClassified(beam.DoFn):
 
     _ledger: Ledger
 
-    def __init__(self, lake: str):
+    def __init__(self, lake: str, ledger: LedgerPolicy | None = None):
         self._lake = lake
+        self._policy = ledger
         self._buffer: dict[date, list[ClassifiedArticle]] = {}
         self._rows = 0
         self._began = 0.0
 
     def setup(self) -> None:
-        self._ledger = open_ledger(self._lake)
+        self._ledger = open_ledger(self._lake, self._policy)
 
     def start_bundle(self) -> None:
         self._buffer, self._rows, self._began = defaultdict(list), 0, time.monotonic()
@@ -65,12 +66,12 @@ class WriteClassified(beam.DoFn):
 class WritePassages(beam.PTransform):
     """Classified articles into the table of passages."""
 
-    def __init__(self, lake: str):
+    def __init__(self, lake: str, ledger: LedgerPolicy | None = None):
         super().__init__()
-        self._lake = lake
+        self._write = WriteClassified(lake, ledger)
 
     def expand(self, pcoll):
-        return pcoll | beam.ParDo(WriteClassified(self._lake))
+        return pcoll | beam.ParDo(self._write)
 
 
 class After(beam.PTransform):

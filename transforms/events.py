@@ -1,0 +1,138 @@
+"""What the lake holds of feeds and dead letters: the newest row of each counts.
+
+Each refresh makes the whole state anew and then sets it, so that threads that ask meanwhile
+see the one before.
+"""
+
+import dataclasses
+from datetime import UTC, datetime
+
+import pyarrow.compute as pc
+
+from schemas.records import DeadLetter, Poll
+from schemas.tables import ERRORS, POLLS
+from transforms.deadletter import letter_input
+from transforms.poll import is_ahead
+from transforms.tail import Changes, Tail
+
+# A feed that was not polled for longer is as good as new, and a dead letter stays one.
+EVENT_DAYS = 14
+
+
+def is_newer(moment: datetime, earlier: datetime, now: datetime) -> bool:
+    """Whether a row is to be believed before another: the later one.
+
+    Unless only one lies ahead of now, from before the clock was set back.
+    """
+    ahead, was_ahead = is_ahead(moment, now), is_ahead(earlier, now)
+    return was_ahead if ahead != was_ahead else moment >= earlier
+
+
+class Feeds:
+    """The last poll of each feed."""
+
+    def __init__(self, lake: str, days: int | None = None):
+        self._tail = Tail(lake, POLLS, days)
+        self._last: dict[str, Poll] = {}
+
+    def refresh(self) -> None:
+        """Reads the polls that were not read before."""
+        self._tail.follow(self._read)
+
+    def _read(self, changes: Changes) -> None:
+        paths, is_anew = to_read(changes)
+        last = {} if is_anew else dict(self._last)
+        if paths:
+            found = self._tail.rows(paths, POLLS.schema.names, pc.scalar(True))
+            now = datetime.now(UTC)
+            for row in found.to_pylist():
+                earlier = last.get(row["feed_url"])
+                if earlier is None or is_newer(row["polled_at"], earlier.polled_at, now):
+                    row["failures"] = row["failures"] or 0
+                    row["gone"] = bool(row["gone"])
+                    last[row["feed_url"]] = Poll(**row)
+        self._last = last
+
+    def last(self, feed_url: str) -> Poll | None:
+        """A feed's last poll; None for one that is new."""
+        return self._last.get(feed_url)
+
+    def all(self) -> list[Poll]:
+        """The last poll of every feed, by name."""
+        return sorted(self._last.values(), key=lambda poll: (poll.source, poll.feed_url))
+
+
+@dataclasses.dataclass
+class LetterState:
+    """Open letters by id, when the others were closed, and the ids of each feed's."""
+
+    open: dict[str, DeadLetter] = dataclasses.field(default_factory=dict)
+    closed: dict[str, datetime] = dataclasses.field(default_factory=dict)
+    of_feed: dict[str, set[str]] = dataclasses.field(default_factory=dict)
+
+    def copy(self) -> "LetterState":
+        """A state to change while this one is asked."""
+        of_feed = {feed_url: set(names) for feed_url, names in self.of_feed.items()}
+        return LetterState(dict(self.open), dict(self.closed), of_feed)
+
+    def note(self, letter: DeadLetter, now: datetime) -> None:
+        """Takes in a row, whenever it is read: the newest of an id says how it stands."""
+        name, moment = letter.letter_id, letter.occurred_at
+        earlier = self.open.get(name)
+        if letter.done_at is not None:
+            self.closed[name] = max(moment, self.closed.get(name, moment))
+            if earlier is not None and earlier.occurred_at <= self.closed[name]:
+                del self.open[name]
+            return
+        if name in self.closed and moment <= self.closed[name]:
+            return
+        if earlier is None or is_newer(moment, earlier.occurred_at, now):
+            self.open[name] = letter
+            feed_url = getattr(letter_input(letter), "feed_url", None)
+            if feed_url is not None:
+                self.of_feed.setdefault(feed_url, set()).add(name)
+
+
+class Letters:
+    """The dead letters that are open: not done, and with what is needed to try again."""
+
+    def __init__(self, lake: str, days: int | None = None):
+        self._tail = Tail(lake, ERRORS, days)
+        self._state = LetterState()
+
+    def refresh(self) -> None:
+        """Reads the dead letters that were not read before."""
+        self._tail.follow(self._read)
+
+    def _read(self, changes: Changes) -> None:
+        paths, is_anew = to_read(changes)
+        if not paths and not is_anew:
+            return
+        state = LetterState() if is_anew else self._state.copy()
+        if paths:
+            found = self._tail.rows(paths, ERRORS.schema.names, pc.field("input").is_valid())
+            now = datetime.now(UTC)
+            for row in found.to_pylist():
+                state.note(DeadLetter(**row), now)
+        self._state = state
+
+    def all(self) -> list[DeadLetter]:
+        """Every open letter, oldest first."""
+        return sorted(self._state.open.values(), key=lambda letter: letter.occurred_at)
+
+    def get(self, letter_id: str) -> DeadLetter | None:
+        """The open letter with an id."""
+        return self._state.open.get(letter_id)
+
+    def of_feed(self, feed_url: str) -> list[DeadLetter]:
+        """The open letters of a feed's entries."""
+        state = self._state
+        names = sorted(state.of_feed.get(feed_url, ()))
+        return [state.open[name] for name in names if name in state.open]
+
+
+def to_read(changes: Changes) -> tuple[list[str], bool]:
+    """The files to read, and whether what was read before is to be forgotten."""
+    if changes.lost or changes.expired:
+        return sorted(set().union(*changes.window.values())), True
+    return changes.new, False
