@@ -20,8 +20,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from schemas.tables import TABLES, Table, stable_id
+from transforms.compacted import PREFIX
 from transforms.lake import day_files, file_date, file_name, table_files
-from transforms.merge import PREFIX, Layout, Merged, Unmergeable, merge_files
+from transforms.merge import Layout, Merged, Unmergeable, merge_files
 from transforms.replaced import begin, commit, read_records, record_paths, settle
 from transforms.storage import (
     UNFINISHED,

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.tables import Table
+from transforms.compacted import MERGED, PREFIX, merged_names
 
 # What DuckDB may take; a day of 1.1 GB then peaks at 790 MB for the whole process. With more
 # threads the same sort takes longer and needs more.
@@ -27,9 +28,6 @@ SORT_MEMORY = "512MB"
 SORT_THREADS = 1
 # Files of more bytes than this are sorted in several goes, each sorted by itself.
 SORT_BYTES = 1_000_000_000
-# In the metadata of a merged file: the names of all files that it stands for, as JSON.
-MERGED = b"wirewatch.merged"
-PREFIX = "compacted-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,12 +96,6 @@ def merged_schema(table: Table, metas: dict[str, pq.FileMetaData]) -> pa.Schema:
         names |= merged_names(path, meta)
     listed = json.dumps(sorted(names)).encode()
     return schema.with_metadata({**table.schema.metadata, MERGED: listed})
-
-
-def merged_names(path: str, meta: pq.FileMetaData) -> set[str]:
-    """The names of a file and of all that were merged into it."""
-    inside = (meta.metadata or {}).get(MERGED, b"[]")
-    return {path.rpartition("/")[2], *json.loads(inside)}
 
 
 def open_sorter(spill: Path) -> duckdb.DuckDBPyConnection:

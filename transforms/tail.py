@@ -11,8 +11,8 @@ import pyarrow.dataset as ds
 from pyarrow import fs
 
 from schemas.tables import Table
+from transforms.compacted import PREFIX, merged_names
 from transforms.lake import file_date, file_name, is_remote, open_table, read_table, table_files
-from transforms.merge import PREFIX, merged_names
 
 LOCAL = fs.LocalFileSystem()
 # How often it lists again because files that it listed were compacted meanwhile.
