@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from schemas.tables import PASSAGES, passage_rows
+from schemas.rows import passage_rows
+from schemas.tables import PASSAGES
 from tests.lakes import put_articles
 from transforms import known, tail
 from transforms import ledger as ledger_module
