@@ -17,8 +17,9 @@ from transforms.writer import check_lake_is_there
 
 # Bounds the memory of a bundle: about 20 MB of text.
 ROWS_IN_MEMORY = 20_000
-# Bounds what an interrupted run has to do again.
-SECONDS_IN_MEMORY = 30.0
+# Bounds what an interrupted run has to do again. The wait doubles with each file of a bundle, so
+# that one that is interrupted again and again gets on, and one that is not makes few files.
+FIRST_SECONDS, SECONDS_IN_MEMORY = 2.0, 30.0
 
 
 class WriteClassified(beam.DoFn):
@@ -32,19 +33,23 @@ class WriteClassified(beam.DoFn):
         self._buffer: dict[date, list[ClassifiedArticle]] = {}
         self._rows = 0
         self._began = 0.0
+        self._patience = FIRST_SECONDS
 
     def setup(self) -> None:
         self._ledger = open_ledger(self._lake, self._policy)
 
     def start_bundle(self) -> None:
-        self._buffer, self._rows, self._began = defaultdict(list), 0, time.monotonic()
+        self._buffer, self._rows, self._patience = defaultdict(list), 0, FIRST_SECONDS
 
     def process(self, element: ClassifiedArticle) -> None:
+        if not self._buffer:
+            self._began = time.monotonic()
         article = element.split.article
         self._buffer[passages_date(article.published_at, article.fetched_at)].append(element)
         self._rows += len(element.results)
-        if self._rows >= ROWS_IN_MEMORY or time.monotonic() > self._began + SECONDS_IN_MEMORY:
+        if self._rows >= ROWS_IN_MEMORY or time.monotonic() > self._began + self._patience:
             self._flush()
+            self._patience = min(2 * self._patience, SECONDS_IN_MEMORY)
 
     def finish_bundle(self) -> None:
         self._flush()
@@ -59,7 +64,7 @@ class WriteClassified(beam.DoFn):
             count("passages_written", len(rows))
             for one in classified:
                 self._ledger.add(one.split.article, path)
-        self.start_bundle()
+        self._buffer, self._rows = defaultdict(list), 0
 
 
 @beam.typehints.with_input_types(ClassifiedArticle)

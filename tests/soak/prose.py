@@ -66,13 +66,15 @@ def first_text(seed: int, serial: int) -> tuple[str, ...]:
 
 
 def revised(seed: int, serial: int, revision: int, before: tuple[str, ...]) -> tuple[str, ...]:
-    """The paragraphs of the next revision: one is replaced, dropped or added."""
+    """The paragraphs of the next revision: a new one, in place of one, two or none.
+
+    Never those of an earlier revision, which the lake would have already.
+    """
     chance = random.Random(f"{seed} revise {serial} {revision}")
     fresh = paragraph(seed, serial, revision, 0)
-    place = chance.randrange(len(before))
-    kind = chance.choice(("replaced", "added", "dropped") if len(before) > 4 else ("added",))
-    after = before[place + (kind != "added") :]
-    return (*before[:place], *(() if kind == "dropped" else (fresh,)), *after)
+    replaced = chance.choice((0, 1, 2)) if len(before) > 4 else 0
+    place = chance.randrange(len(before) - replaced)
+    return (*before[:place], fresh, *before[place + replaced :])
 
 
 def title(serial: int) -> str:

@@ -7,8 +7,7 @@
     unexpected  an article or a text that the newsroom did not serve, passages that do not make
                 up a text, revisions out of order, another answer of ``wirewatch query``
 
-A withdrawn article may be there or not. Without ``last_text`` any text that was served will do,
-as where pages are not looked at again.
+A withdrawn article may be there or not, and a revision between the first and the last.
 """
 
 import dataclasses
@@ -99,9 +98,7 @@ def check_files(lake: Path) -> Verdict:
     return verdict
 
 
-def judge(
-    rows: Sequence[Row], published: Mapping[str, Published], last_text: bool = True
-) -> Verdict:
+def judge(rows: Sequence[Row], published: Mapping[str, Published]) -> Verdict:
     """What is wrong with the passages of a lake."""
     verdict = Verdict()
     ids: set[str] = set()
@@ -122,7 +119,7 @@ def judge(
         held = {text.text for text in found.get(url, ())}
         if not held:
             verdict.lost.append(f"{url}: not in the lake")
-        elif last_text and article.texts[-1] not in held:
+        elif article.texts[-1] not in held:
             verdict.lost.append(f"{url}: its revision {len(article.texts)} is not in the lake")
     return verdict
 

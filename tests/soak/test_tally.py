@@ -52,9 +52,9 @@ def published():
     return {one.url: one, URLS[1]: Published(URLS[1], (OTHER,), frozenset({0}), False)}
 
 
-def wrong(lake, published, **options):
+def wrong(lake, published):
     """The kinds of what is wrong, each with the number of lines."""
-    verdict = judge(read_rows(lake), published, **options)
+    verdict = judge(read_rows(lake), published)
     return {kind: len(lines) for kind, lines in verdict.kinds().items() if lines}
 
 
@@ -73,7 +73,6 @@ def test_what_is_lost_is_noticed(put, whole, published, tmp_path):
     assert wrong(tmp_path, {**published, three.url: three}) == {"lost": 1}
     revised = dataclasses.replace(published[URLS[1]], texts=(OTHER, "Newer."))
     assert wrong(tmp_path, {**published, URLS[1]: revised}) == {"lost": 1}
-    assert wrong(tmp_path, {**published, URLS[1]: revised}, last_text=False) == {}
 
 
 def test_what_is_doubled_is_noticed(put, whole, published, tmp_path):

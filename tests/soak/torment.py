@@ -1,4 +1,4 @@
-"""Starts the watcher, kills it with -9, stops it with SIGTERM; kills compaction beside it.
+"""Starts the watcher, kills it with -9 and stops it with SIGTERM.
 
 The moments depend on the seed, but for what the machine's speed adds to them: a start takes as
 long as it takes, and moments are drawn from within it and after it.
@@ -11,39 +11,22 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
-from datetime import UTC, datetime, timedelta
+from collections import Counter, deque
 from pathlib import Path
 
-from pipelines.cli import COMMANDS
 from tests.soak.newsroom import Newsroom
 
 REPOSITORY = Path(__file__).parents[2]
 WIREWATCH = (sys.executable, "-c", "import sys; from pipelines.cli import main; sys.exit(main())")
 # In full; --seconds scales them.
-KILLS, STOPS, COMPACTIONS = 60, 20, 20
+KILLS, STOPS = 60, 20
 # Of the watcher's lives: those that end while it starts, and those that are long, so that a
 # tick is finished now and then. The shares say how much of the time a life has.
 EARLY, LONG = 0.25, 0.15
 SHARES = {"short": 1.0, "long": 8.0}
-LEAST_SECONDS = 0.3
-# A compaction that has nothing to do cannot be caught at work: then it ends by itself.
-MOST_FINISHED = 3
-RUNNING = "another compaction is at work on this lake\n"
+LEAST_SECONDS, LONG_SECONDS = 0.3, 6.0
 STOP_SECONDS = 10.0
-
-
-def can_watch() -> bool:
-    """Whether there is ``wirewatch watch``; else runs in a row take its place."""
-    return "watch" in COMMANDS
-
-
-def watch_command(config: Path, lake: Path) -> list[str]:
-    """What watches."""
-    words = ["watch", "--every", "1s"] if can_watch() else ["run"]
-    return [*WIREWATCH, *words, "--config", str(config), "--lake", str(lake)]
 
 
 def start(command: list[str], log: Path) -> subprocess.Popen:
@@ -87,13 +70,18 @@ class Watcher:
 
     def __init__(self, newsroom: Newsroom, config: Path, lake: Path, log: Path, deeds: Deeds):
         self._newsroom, self._lake, self._log, self._deeds = newsroom, lake, log, deeds
-        self._command = watch_command(config, lake)
+        words = ["watch", "--every", "1s", "--config", str(config), "--lake", str(lake)]
+        self._command = [*WIREWATCH, *words]
         self._child: subprocess.Popen | None = None
         self._began = self._born = 0.0
+        # How long starts and stops took of late.
+        self._starts: deque[float] = deque(maxlen=5)
+        self._stops: deque[float] = deque(maxlen=5)
+        self._is_counted = False
 
     def start(self) -> None:
         self._began, self._born = time.monotonic(), time.time()
-        self._child = start(self._command, self._log)
+        self._child, self._is_counted = start(self._command, self._log), False
         self._deeds.starts += 1
 
     def live(self, seconds: float) -> None:
@@ -101,6 +89,9 @@ class Watcher:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.keep_alive()
+            if self.is_up and not self._is_counted:
+                self._starts.append(time.monotonic() - self._began)
+                self._is_counted = True
             time.sleep(min(left, 0.1))
         self.keep_alive()
 
@@ -108,12 +99,19 @@ class Watcher:
         """Notes where it ended by itself, and starts it again."""
         assert self._child is not None
         code = self._child.poll()
-        if code is None:
-            return
-        # A single run is over when it is done.
-        if can_watch() or code != 0:
+        if code is not None:
             self._deeds.wrong.append(f"the watcher ended by itself with {code}; see {self._log}")
-        self.start()
+            self.start()
+
+    @property
+    def starting(self) -> float:
+        """Seconds from a start to the first request, as it was of late."""
+        return sum(self._starts) / max(1, len(self._starts))
+
+    @property
+    def stopping(self) -> float:
+        """Seconds from SIGTERM to the end, as it was of late."""
+        return sum(self._stops) / max(1, len(self._stops))
 
     @property
     def is_up(self) -> bool:
@@ -165,89 +163,12 @@ class Watcher:
             self._child.kill()
             self._child.wait()
             return
-        self._deeds.slowest_stop = max(self._deeds.slowest_stop, time.monotonic() - began)
-        # Before it is up there is nobody yet to take the signal; a single run never takes it.
-        fine = {0} if can_watch() and is_up else {0, -signal.SIGTERM}
+        self._stops.append(time.monotonic() - began)
+        self._deeds.slowest_stop = max(self._deeds.slowest_stop, self._stops[-1])
+        # Before it is up there may be nobody yet to take the signal.
+        fine = {0} if is_up else {0, -signal.SIGTERM}
         if code not in fine:
             self._deeds.wrong.append(f"SIGTERM ended the watcher with {code}; see {self._log}")
-
-
-class Compactor(threading.Thread):
-    """Starts compaction again and again and kills it, beside the watcher."""
-
-    def __init__(self, seed: int, count: int, until: float, lake: Path, log: Path, deeds: Deeds):
-        super().__init__(daemon=True)
-        self._chance = random.Random(f"{seed} compact")
-        self._count, self._until, self._deeds = count, until, deeds
-        self._lake, self._log = lake, log
-        before = datetime.now(UTC).date() + timedelta(days=1)
-        words = ["compact", "--before", before.isoformat(), "--lake", str(lake)]
-        self._command = [*WIREWATCH, *words]
-        self._took = 4.0
-        # The folders of compactions before.
-        self._left: set[str] = set()
-        self._child: subprocess.Popen | None = None
-
-    def close(self) -> None:
-        """Ends a compaction that is under way."""
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-
-    def run(self) -> None:
-        if "compact" not in COMMANDS:
-            return
-        while not any(self._lake.glob("passages/date=*/*.parquet")):
-            if time.monotonic() > self._until:
-                return
-            time.sleep(0.1)
-        self._compact(float("inf"), False)
-        while self._deeds.compactions["finished"] < MOST_FINISHED * self._count:
-            left = self._count - self._kills
-            if left <= 0 or time.monotonic() > self._until:
-                break
-            # Half of the kills come at any moment, half when there is something half done.
-            at_work = self._chance.random() < 0.5
-            self._compact(self._chance.uniform(0, self._took), at_work)
-            rest = (self._until - time.monotonic()) / left - self._took
-            time.sleep(self._chance.uniform(0, max(rest, 0.0)))
-
-    @property
-    def _kills(self) -> int:
-        return self._deeds.compactions["killed"] + self._deeds.compactions["killed at work"]
-
-    def _compact(self, seconds: float, at_work: bool) -> None:
-        """One compaction, killed after so long, or soon after it is seen to be at work."""
-        began, is_working = time.monotonic(), False
-        child = self._child = start(self._command, self._log)
-        end = began + (float("inf") if at_work else seconds)
-        while child.poll() is None and time.monotonic() < end:
-            time.sleep(0.005)
-            if not is_working and self._is_working():
-                is_working = True
-                if at_work:
-                    end = time.monotonic() + self._chance.uniform(0, 0.15)
-        self.close()
-        code = child.returncode
-        if code == -signal.SIGKILL:
-            self._deeds.compactions["killed at work" if is_working else "killed"] += 1
-        elif code == 0:
-            self._took = time.monotonic() - began
-            self._deeds.compactions["finished"] += 1
-        elif self._log.read_text().endswith(RUNNING):
-            # The watcher's own.
-            self._deeds.compactions["refused"] += 1
-        else:
-            self._deeds.wrong.append(f"compaction ended with {code}; see {self._log}")
-
-    def _is_working(self) -> bool:
-        """Whether there is a folder of files that are being merged, or were when it was killed."""
-        with contextlib.suppress(OSError):
-            for path in self._lake.glob(".unfinished/*/"):
-                if path.is_dir() and path.name not in self._left:
-                    self._left.add(path.name)
-                    return True
-        return False
 
 
 def plan_lives(chance: random.Random, kills: int, stops: int) -> list[tuple[str, str]]:
@@ -267,18 +188,21 @@ def torment(watcher: Watcher, seed: int, kills: int, stops: int, until: float) -
     chance = random.Random(f"{seed} torment")
     lives = plan_lives(chance, kills, stops)
     watcher.start()
-    began = time.monotonic()
     while not watcher.is_up and time.monotonic() < until:
         watcher.live(0.1)
-    starting = time.monotonic() - began
     for number, (length, end) in enumerate(lives):
-        left = lives[number:]
+        starting, left = watcher.starting, lives[number:]
         seconds = chance.uniform(0, starting)
         if length in SHARES:
-            # What is left of the time after all starts, in shares.
-            rest = until - time.monotonic() - starting * len(left)
-            share = max(0.0, rest) / sum(SHARES.get(kind, 0.0) for kind, _ in left)
-            seconds = starting + chance.uniform(0.2, 1.8) * SHARES[length] * share
+            # What is left of the time after all starts and stops, in shares.
+            kinds = Counter(kind for kind, _ in left)
+            needed = starting * (len(left) - kinds["early"] / 2)
+            needed += watcher.stopping * sum(end == "stop" for _, end in left)
+            rest = max(0.0, until - time.monotonic() - needed)
+            share = rest / sum(SHARES.get(kind, 0.0) * count for kind, count in kinds.items())
+            extra = chance.uniform(0.2, 1.8) * SHARES[length] * share
+            # On a slow machine the last lives are shorter for it.
+            seconds = starting + (max(extra, LONG_SECONDS) if length == "long" else extra)
         if time.monotonic() + seconds > until + starting:
             seconds = 0.0
         watcher.live(max(LEAST_SECONDS, seconds))

@@ -2,6 +2,7 @@ import dataclasses
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import apache_beam as beam
 import duckdb
@@ -15,7 +16,7 @@ from schemas.rows import passage_rows
 from schemas.tables import ERRORS, PASSAGES, POLLS
 from transforms.lake import file_date, put_rows, table_files
 from transforms.ledger import Ledger, open_ledger
-from transforms.write import WriteEvents, WritePassages
+from transforms.write import WriteClassified, WriteEvents, WritePassages
 
 DAY = datetime(2024, 3, 1, 23, 30, tzinfo=UTC)
 LETTER = DeadLetter("read", "/a#1", "desk", "NoLink", "no link", False, 1, None, DAY)
@@ -54,6 +55,24 @@ def test_passages_are_written_by_date_and_every_reader_counts_the_same(tmp_path,
     folders = [str(file.parent) for file in files(tmp_path)]
     assert folders == ["passages/date=2024-03-01", "passages/date=2024-05-01"]
     assert set(row_counts(tmp_path / "passages").values()) == {8}
+
+
+def test_a_long_bundle_is_written_soon_and_then_less_often(tmp_path, monkeypatch, classified):
+    clock = SimpleNamespace(monotonic=lambda: clock.now, now=0.0)
+    monkeypatch.setattr("transforms.write.time", clock)
+    write, written = WriteClassified(str(tmp_path)), []
+    write.setup()
+    write.start_bundle()
+    for second in range(100):
+        clock.now = float(second)
+        before = len(table_files(str(tmp_path), PASSAGES))
+        write.process(classified(f"https://a.example/{second}", published_at=DAY))
+        if len(table_files(str(tmp_path), PASSAGES)) > before:
+            written.append(second)
+    write.finish_bundle()
+    # What is killed again and again has done something by then; what is not makes few files.
+    assert written == [3, 9, 19, 37, 69]
+    assert set(row_counts(tmp_path / "passages").values()) == {200}
 
 
 def test_the_same_articles_in_another_order_give_the_same_files(tmp_path, classified):
