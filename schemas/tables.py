@@ -270,9 +270,9 @@ POLLS = Table(
 CHECKS = Table(
     "checks",
     1,
-    "One row each time the page of an article in passages was looked at again. It is written "
-    "after the passages of what was found. The newest row of an article_id says how it "
-    "stands: its text went from one revision to another and perhaps back.",
+    "One row each time the page of an article in passages was looked at again, or another "
+    "address led to it. It is written after the passages of what was found. The newest row of an "
+    "article_id says how it stands: its text went from one revision to another and perhaps back.",
     "checked_at",
     (
         Column("article_id", pa.string(), "The article, as in passages."),
@@ -286,7 +286,8 @@ CHECKS = Table(
         Column(
             "revision",
             pa.string(),
-            "The revision in passages that the page shows; null where it could not be read.",
+            "The revision in passages that the page shows; null where it could not be read, or was "
+            "read in the run that found the article.",
             nullable=True,
         ),
         Column(

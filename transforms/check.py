@@ -61,7 +61,7 @@ def made(
     )
 
 
-def article_check(article: Article, revision: str, changed: bool) -> Check:
+def article_check(article: Article, revision: str | None, changed: bool) -> Check:
     """The record of a look that saw ``revision`` of an article."""
     look = article.look
     return Check(
@@ -70,7 +70,7 @@ def article_check(article: Article, revision: str, changed: bool) -> Check:
         source=article.source,
         feed_url=article.feed_url,
         checked_at=article.fetched_at,
-        status=OK if look else None,
+        status=OK,
         etag=look.etag if look else None,
         last_modified=look.last_modified if look else None,
         revision=revision,

@@ -196,9 +196,10 @@ class DropKnownArticle(beam.DoFn):
     def process(self, element: Article) -> Iterator[Article | CheckOutput]:
         keys: set[str | int] = {element.article_id, *text_keys(element)}
         if keys & self._in_bundle:
-            count(
-                "articles_known" if element.article_id in self._in_bundle else "articles_repeated"
-            )
+            is_same = element.article_id in self._in_bundle
+            count("articles_known" if is_same else "articles_repeated")
+            # What the lake has of it is not written yet.
+            yield from self._led_here(element, None)
             return
         for output in self._judge(element):
             if isinstance(output, Article):
@@ -216,8 +217,7 @@ class DropKnownArticle(beam.DoFn):
             if found.look is not None:
                 yield from self._strange(found, ELSEWHERE)
             else:
-                # Its address too is known from now on, for as long as this process lives.
-                self._ledger.add(found, None)
+                yield from self._led_here(found, found.revision)
         elif self._ledger.knows_article(found):
             yield from self._compare(found)
         else:
@@ -271,14 +271,20 @@ class DropKnownArticle(beam.DoFn):
         """An article whose text the lake has, perhaps from before the last change."""
         if article.look is None:
             count("articles_known")
-            if revision == article.revision:
-                self._ledger.add(article, None)
+            yield from self._led_here(article, revision)
             return
         known = self._recent.get(article.article_id)
         last = known.revision if known else article.look.revision
         changed = last is not None and last != revision
         count("articles_changed" if changed else "checks_unchanged")
         yield TaggedOutput("checks", article_check(article, revision, changed))
+
+    def _led_here(self, article: Article, revision: str | None) -> Iterator[CheckOutput]:
+        """One more address that leads to an article: it is noted, not to be asked for again."""
+        if revision == article.revision:
+            self._ledger.add(article, None)
+        if article.text_from == "page":
+            yield TaggedOutput("checks", article_check(article, revision, False))
 
     def _strange(self, article: Article, why: str) -> Iterator[CheckOutput]:
         count("checks_failed")

@@ -1,4 +1,4 @@
-"""What the lake holds of feeds and dead letters: the newest row of each counts.
+"""What the lake holds of feeds, dead letters and checks: the newest row of each counts.
 
 Each refresh makes the whole state anew and then sets it, so that threads that ask meanwhile
 see the one before.
@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 import pyarrow.compute as pc
 
 from schemas.records import DeadLetter, Poll
-from schemas.tables import ERRORS, POLLS
+from schemas.tables import CHECKS, ERRORS, POLLS
 from transforms.deadletter import letter_input
+from transforms.known import id_number, site_number, text_number
 from transforms.poll import is_ahead
 from transforms.tail import Changes, Tail
+from transforms.urls import address_id
 
 # A feed that was not polled for longer is as good as new, and a dead letter stays one.
 EVENT_DAYS = 14
@@ -60,6 +62,38 @@ class Feeds:
     def all(self) -> list[Poll]:
         """The last poll of every feed, by name."""
         return sorted(self._last.values(), key=lambda poll: (poll.source, poll.feed_url))
+
+
+class Visited:
+    """Where addresses led that were looked at, or that led to an article that was known."""
+
+    def __init__(self, lake: str, days: int | None = None):
+        self._tail = Tail(lake, CHECKS, days)
+        self._led_to: dict[str, tuple[int, int]] = {}
+
+    def refresh(self) -> None:
+        """Reads the checks that were not read before."""
+        self._tail.follow(self._read)
+
+    def _read(self, changes: Changes) -> None:
+        paths, is_anew = to_read(changes)
+        if not paths and not is_anew:
+            return
+        led_to = {} if is_anew else dict(self._led_to)
+        if paths:
+            columns = ["url", "article_id", "revision"]
+            found = self._tail.rows(paths, columns, pc.scalar(True))
+            for row in found.group_by(columns).aggregate([]).to_pylist():
+                article = id_number(row["article_id"])
+                text = row["revision"] and id_number(row["revision"])
+                on_site = text_number(site_number(row["url"]), text) if text else article
+                led_to[address_id(row["url"])] = article, on_site
+        self._led_to = led_to
+
+    def get(self, address: str) -> tuple[int, ...]:
+        """The numbers of the article that an address, by its id, led to: its own, and that
+        of its text on the site. Empty for an address that is not known."""
+        return self._led_to.get(address, ())
 
 
 @dataclasses.dataclass

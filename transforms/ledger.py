@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from schemas.records import Article
 from schemas.rows import passages_date
 from schemas.tables import PASSAGES
-from transforms.events import EVENT_DAYS, Feeds, Letters
+from transforms.events import EVENT_DAYS, Feeds, Letters, Visited
 from transforms.known import (
     NO_DAYS,
     NO_IDS,
@@ -59,6 +59,7 @@ class Ledger:
     def __init__(self, lake: str, policy: LedgerPolicy | None = None):
         event_days = policy.event_days if policy else None
         self.feeds, self.letters = Feeds(lake, event_days), Letters(lake, event_days)
+        self._visited = Visited(lake, event_days)
         self._tail = Tail(lake, PASSAGES, policy.look_back_days if policy else None)
         self._lock = threading.Lock()
         # Both are replaced whole: who asks meanwhile sees the one before.
@@ -73,6 +74,7 @@ class Ledger:
             self._tail.follow(self._take_in)
             self.feeds.refresh()
             self.letters.refresh()
+            self._visited.refresh()
 
     def _take_in(self, changes: Changes) -> None:
         known, first = self._known, self._tail.first_day()
@@ -105,8 +107,15 @@ class Ledger:
                 old.add(number, day.toordinal())
 
     def knows_address(self, url: str) -> bool:
-        """Whether an article found under this address is in the lake, of a day in the window."""
-        return id_number(address_id(url)) in self._known
+        """Whether this address led to an article of the lake, of a day in the window.
+
+        One that led to an article found under another address is known as long as the check
+        of that is within the window of events.
+        """
+        address = address_id(url)
+        if id_number(address) in self._known:
+            return True
+        return any(number in self._known for number in self._visited.get(address))
 
     def knows_article(self, article: Article) -> bool:
         """Whether the lake has this article, with whatever text."""
