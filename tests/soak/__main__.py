@@ -64,7 +64,8 @@ def write_config(path: Path, sources: list[str]) -> None:
             "shortest": 1,
             "usual": 1,
             "longest": 2,
-            "full_every": 15,
+            # Far off, so that nothing is found only because feeds are read whole again.
+            "full_every": 86_400,
             "retry_after": 1,
         },
         # Beyond the last revision of an article, which is 90 seconds after the first at most.
