@@ -36,7 +36,7 @@ setup(
         "brotli>=1.2,<2",
         "charset-normalizer>=3.4,<4",
         "courlan>=1.4,<2",
-        "duckdb>=1.4,<3",
+        "duckdb>=2,<3",
         "fastwarc>=2.0,<3",
         "feedparser>=6.0.12,<7",
         "h2>=4.2,<5",

@@ -36,7 +36,7 @@ import numpy as np
 from models import DEFAULT_MODEL
 from models.figures import passage_figures
 from models.hf_model import HfModel, load_hf_model
-from models.info import ENCODER_FILE, HEADS_FILE, TOKENIZER_FILE, ModelError
+from models.info import ENCODER_FILE, FEATURES_FILE, HEADS_FILE, TOKENIZER_FILE, ModelError
 from models.topic_model import TopicModel, load_topic_model
 from pipelines.labelled import LabelledText, read_labelled
 
@@ -80,6 +80,7 @@ def whole_model(model: Path, fp32: Path | None, folder: Path) -> TopicModel:
         return load_topic_model(model, first_stage=False)
     heads = json.loads((model / HEADS_FILE).read_text(encoding="utf-8"))
     heads.pop("first_stage", None)
+    heads["sha256"].pop(FEATURES_FILE, None)
     heads["sha256"][ENCODER_FILE] = hashlib.sha256(fp32.read_bytes()).hexdigest()
     (folder / HEADS_FILE).write_text(json.dumps(heads), encoding="utf-8")
     shutil.copy(fp32, folder / ENCODER_FILE)

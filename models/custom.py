@@ -1,4 +1,11 @@
-"""Fits the head of a custom topic on the shipped encoder's embeddings.
+"""Fits the head of a custom topic on the embeddings of features.onnx, the base encoder as it was.
+
+The encoder that was fine-tuned for the shipped topics has forgotten much of the rest, in every
+layer. With 8 examples of each kind of seven other topics (energy, elections, sport, software,
+courts, markets, nuclear; what counts found by words in 3,000 real passages, so the absolute
+figures are low), over six draws and unseen documents, the base reaches F1 0.24, its int8 copy
+0.23, the fine-tuned embedding 0.13, the means of its layers 0.11 to 0.15; other passages are hit
+in 2.8, 2.7 and 8.6 percent (the layers: 9 to 12).
 
 Eight examples of each kind say little of all that a topic is not. So the passages of our own
 training set (models/passages.jsonl) join the negatives, together half as heavy as the examples.

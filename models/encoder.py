@@ -29,15 +29,21 @@ class PassageTokenizer:
 
 
 class Encoder:
-    """The ONNX graph of a model folder: texts to embeddings, float32 [n, width]."""
+    """An ONNX graph of a model folder: texts to embeddings, float32 [n, width]."""
 
-    def __init__(self, directory: Path, tokenizer: PassageTokenizer, threads: int = 1) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        tokenizer: PassageTokenizer,
+        threads: int = 1,
+        file: str = ENCODER_FILE,
+    ) -> None:
         self.tokenizer = tokenizer
-        self._session = open_graph(directory / ENCODER_FILE, threads)
+        self._session = open_graph(directory / file, threads)
         try:
             self.width: int = self.embed(["probe"]).shape[1]
         except Exception as error:  # ONNX Runtime has no common base for what a bad graph raises
-            raise ModelError(directory / ENCODER_FILE, error) from error
+            raise ModelError(directory / file, error) from error
 
     def embed(self, texts: Sequence[str]) -> "np.ndarray":
         """Embeddings in the order of the texts. Raises ValueError for a text that does not fit."""

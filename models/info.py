@@ -7,7 +7,9 @@ files, and one object a topic:
                         "platt": {"a": 0.9, "b": 0.1}}}
 
 `platt` is optional: the probability is then sigmoid(a * logit + b) (Platt, 1999), and the
-threshold counts on it. `first_stage` is optional as well; see models/first_stage.py.
+threshold counts on it. `first_stage` is optional as well; see models/first_stage.py. So is
+features.onnx: where `sha256` names it, custom topics are fitted on its embeddings and not on the
+encoder's, which know little of anything but the model's own topics.
 Nothing here loads numpy or onnxruntime.
 """
 
@@ -23,6 +25,7 @@ ENCODER_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 HEADS_FILE = "heads.json"
 FIRST_STAGE_FILE = "first_stage.onnx"
+FEATURES_FILE = "features.onnx"
 # A calibration that changes nothing.
 PLAIN = {"a": 1.0, "b": 0.0}
 
@@ -83,9 +86,14 @@ class ModelInfo:
         return len(self.heads[0].weights)
 
     @property
+    def features_file(self) -> str:
+        """The graph on whose embeddings custom topics are fitted."""
+        return FEATURES_FILE if FEATURES_FILE in self.sha256 else ENCODER_FILE
+
+    @property
     def encoder_id(self) -> str:
-        """The SHA-256 of encoder and tokenizer together: what an embedding depends on."""
-        both = self.sha256[ENCODER_FILE] + self.sha256[TOKENIZER_FILE]
+        """The SHA-256 of features and tokenizer together: what a custom head depends on."""
+        both = self.sha256[self.features_file] + self.sha256[TOKENIZER_FILE]
         return hashlib.sha256(both.encode()).hexdigest()
 
 
@@ -105,7 +113,7 @@ def read_model_info(directory: Path | str, check_files: bool = True) -> ModelInf
         raise ModelError(path, error) from error
     if check_files:
         stages = (FIRST_STAGE_FILE,) if info.first_stage else ()
-        for name in (ENCODER_FILE, TOKENIZER_FILE, *stages):
+        for name in dict.fromkeys((ENCODER_FILE, TOKENIZER_FILE, info.features_file, *stages)):
             _check_file(directory / name, info.sha256[name])
     return info
 
@@ -145,7 +153,8 @@ def _parse_info(data: Any, digest: str) -> ModelInfo:
         raise ValueError(f"'max_tokens' is {max_tokens}, which leaves no room for text")
     stage = data.get("first_stage")
     sha256 = field(data, "sha256", dict)
-    for name in (ENCODER_FILE, TOKENIZER_FILE, *((FIRST_STAGE_FILE,) if stage else ())):
+    features = (FEATURES_FILE,) if FEATURES_FILE in sha256 else ()
+    for name in (ENCODER_FILE, TOKENIZER_FILE, *((FIRST_STAGE_FILE,) if stage else ()), *features):
         field(sha256, name, str)
     name, version, base, licence = (
         field(data, key, str) for key in ("name", "version", "base", "licence")

@@ -38,9 +38,9 @@ class ModelSpec:
 class Decision:
     """Probabilities of passages, and how each came about.
 
-    `scores` is float32 [n, topics]. `gate` holds the first stage's own scores, of the same
-    shape, None where there is none; `stopped` says which passages it kept from the encoder,
-    those whose highest score is below `least`.
+    `scores` is float32 [n, topics]. `gate` holds the first stage's own scores for the model's
+    own topics, None where there is none; `stopped` says which passages it kept from the
+    encoder, those whose highest score is below `least`.
     """
 
     scores: "np.ndarray"

@@ -6,6 +6,7 @@ A model is a folder:
     tokenizer.json    Hugging Face tokenizer
     heads.json        name, version, limits, one head of `width` weights per topic, file checksums
     first_stage.onnx  optional: see models/first_stage.py
+    features.onnx     optional: as model.onnx, for custom topics; without it they use model.onnx
 
 Any encoder with those inputs and that output can take the place of the shipped one.
 numpy, onnxruntime and tokenizers are imported only when a model is loaded.
@@ -46,6 +47,7 @@ __all__ = [
     "PassageTokenizer",
     "TopicHead",
     "TopicModel",
+    "load_features",
     "load_tokenizer",
     "load_topic_model",
     "read_model_info",
@@ -60,8 +62,9 @@ def load_topic_model(
 ) -> "TopicModel":
     """Load a model folder; `threads` is what ONNX Runtime may use. Raises ModelError.
 
-    `custom` heads come after the model's own. `first_stage` False sends every passage to
-    the encoder, as it must be where a head is in use that the first stage knows nothing of.
+    `custom` heads come after the model's own; without features.onnx they need the encoder's
+    embedding of every passage. `first_stage` False sends every passage to the encoder, as it
+    must be where a threshold is lower than the first stage knows of.
     """
     directory = Path(directory)
     info = read_model_info(directory)
@@ -69,13 +72,24 @@ def load_topic_model(
     if encoder.width != info.width:
         problem = f"heads have {info.width} weights, the embedding has {encoder.width}"
         raise ModelError(directory / HEADS_FILE, problem)
+    features = encoder
+    if custom and info.features_file != ENCODER_FILE:
+        features = Encoder(directory, encoder.tokenizer, threads, info.features_file)
     stage = None
-    if info.first_stage is not None:
+    if info.first_stage is not None and first_stage and (features is not encoder or not custom):
         from models.first_stage import FirstStage
 
         stage = FirstStage(directory, info.first_stage, threads)
     info = dataclasses.replace(info, heads=info.heads + custom)
-    return TopicModel(info, encoder, stage if first_stage and not custom else None)
+    return TopicModel(info, encoder, stage, features, len(custom))
+
+
+def load_features(directory: Path | str, threads: int = 1) -> Encoder:
+    """The encoder that a model folder's custom topics are fitted on. Raises ModelError."""
+    directory = Path(directory)
+    info = read_model_info(directory)
+    tokenizer = PassageTokenizer(directory, info.max_tokens)
+    return Encoder(directory, tokenizer, threads, info.features_file)
 
 
 def load_tokenizer(directory: Path | str) -> PassageTokenizer:
@@ -87,15 +101,20 @@ class TopicModel:
     """A loaded model. Holds an ONNX Runtime session, so load it once per process; not picklable."""
 
     def __init__(
-        self, info: ModelInfo, encoder: Encoder, first_stage: "FirstStage | None" = None
+        self,
+        info: ModelInfo,
+        encoder: Encoder,
+        first_stage: "FirstStage | None" = None,
+        features: Encoder | None = None,
+        custom: int = 0,
     ) -> None:
-        import numpy as np
-
+        """The last `custom` of the heads are on the embeddings of `features`."""
         self.info = info
         self._encoder = encoder
         self._first_stage = first_stage
-        self._weights = np.array([head.weights for head in info.heads], np.float32).T
-        self._bias = np.array([head.bias for head in info.heads], np.float32)
+        self._features = features or encoder
+        own = len(info.heads) - custom
+        self._own, self._custom = Heads(info.heads[:own]), Heads(info.heads[own:])
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -127,23 +146,47 @@ class TopicModel:
         """As `score`, with what the first stage made of each text."""
         import numpy as np
 
+        from models.logistic import sigmoid
+
         passages = self._encoder.read(texts)
-        logits = np.empty((len(passages), len(self._bias)), np.float32)
-        stopped = np.zeros(len(passages), bool)
-        gate = None
+        stopped, gate = np.zeros(len(passages), bool), None
         if self._first_stage is not None:
             gate = self._first_stage.scores(passages)
             stopped = self._first_stage.stops(gate)
-            logits[stopped] = self._first_stage.logits(gate[stopped])
         reached = np.flatnonzero(~stopped)
         embeddings = self._encoder.embed_ids([passages[row] for row in reached])
-        for row, embedding in zip(reached, embeddings, strict=True):
-            # Row by row: a product over all rows at once would round by their number.
-            logits[row] = embedding @ self._weights + self._bias
-        scores = 0.5 * (1.0 + np.tanh(0.5 * logits))  # the sigmoid, without overflow
+        own = np.empty((len(passages), len(self._own)), np.float32)
+        own[reached] = self._own.logits(embeddings)
+        if self._first_stage is not None and gate is not None:
+            own[stopped] = self._first_stage.logits(gate[stopped])
+        logits = [own]
+        if len(self._custom):
+            if self._features is not self._encoder:
+                embeddings = self._features.embed_ids(passages)
+            logits.append(self._custom.logits(embeddings))
+        scores = sigmoid(np.concatenate(logits, axis=1))
         least = self._first_stage.threshold if self._first_stage else None
         return Decision(scores, gate, stopped, least)
 
-    def embed(self, texts: Sequence[str]) -> "np.ndarray":
-        """Embeddings, float32 [len(texts), width]. Raises ValueError for one that does not fit."""
-        return self._encoder.embed(texts)
+
+class Heads:
+    """Logistic heads on one embedding."""
+
+    def __init__(self, heads: Sequence[TopicHead]) -> None:
+        import numpy as np
+
+        self._weights = np.array([head.weights for head in heads], np.float32).T
+        self._bias = np.array([head.bias for head in heads], np.float32)
+
+    def __len__(self) -> int:
+        return len(self._bias)
+
+    def logits(self, embeddings: "np.ndarray") -> "np.ndarray":
+        """Logits, float32 [embeddings, heads]."""
+        import numpy as np
+
+        rows = np.empty((len(embeddings), len(self)), np.float32)
+        for row, embedding in enumerate(embeddings):
+            # Row by row: a product over all rows at once would round by their number.
+            rows[row] = embedding @ self._weights + self._bias
+        return rows

@@ -89,7 +89,7 @@ def run_and_report(plan: "MonitorPlan", options: "PipelineOptions", as_json: boo
     from pipelines.progress import show_progress
     from pipelines.query import plain
     from pipelines.summary import read_counters, summarise
-    from transforms.extract import load_identifier
+    from transforms.identify import load_identifier
 
     # Its file is unpacked on a core that is idle while the pipeline is built.
     threading.Thread(target=load_identifier, daemon=True).start()

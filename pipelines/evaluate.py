@@ -16,7 +16,7 @@ from pipelines.labelled import LabelledText, read_labelled
 from pipelines.policy import open_model, read_policy
 from schemas.records import TopicScores
 from transforms.classify import TopicPolicy, label_passages
-from transforms.extract import identify_language
+from transforms.identify import identify_language
 from transforms.language import passage_language
 
 CHUNK = 64

@@ -11,7 +11,7 @@ from configs.settings import UserError
 from models.interface import PassageModel
 from pipelines.policy import open_model, read_policy
 from transforms.classify import TopicPolicy, reads, text_windows
-from transforms.extract import identify_language
+from transforms.identify import identify_language
 
 
 def explain(arguments: list[str]) -> int:

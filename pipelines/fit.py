@@ -8,9 +8,10 @@ import numpy as np
 
 from configs.settings import Topic, UserError, load_settings, load_topics, topics_file
 from models.custom import CustomFigures, cross_validate, fit_head, other_texts, read_background
+from models.encoder import Encoder
 from models.fitted import CUSTOM_THRESHOLD, FITTED_FILE, FittedHead, examples_id, write_fitted
-from models.info import ModelError
-from models.topic_model import TopicModel, load_topic_model
+from models.info import ModelError, ModelInfo, read_model_info
+from models.topic_model import load_features
 from pipelines.policy import model_location
 
 
@@ -26,11 +27,12 @@ def fit(arguments: list[str]) -> int:
         print(f"{path}: no topic has examples; nothing to fit")
         return 0
     try:
-        model = load_topic_model(model_location(settings, config))
+        location = model_location(settings, config)
+        info, encoder = read_model_info(location), load_features(location)
     except ModelError as error:
         raise UserError(f"model: {error}") from error
-    check_fit(path, model, topics)
-    heads = fit_topics(model, topics)
+    check_fit(path, info, encoder, topics)
+    heads = fit_topics(info, encoder, topics)
     target = path.with_name(FITTED_FILE)
     try:
         write_fitted(target, heads)
@@ -40,32 +42,32 @@ def fit(arguments: list[str]) -> int:
     return 0
 
 
-def check_fit(path: Path, model: TopicModel, topics: list[Topic]) -> None:
+def check_fit(path: Path, info: ModelInfo, encoder: Encoder, topics: list[Topic]) -> None:
     """Raises UserError for a topic that the model has itself, or an example it cannot take."""
     for topic in topics:
-        if topic.name in model.topics:
+        if topic.name in info.topics:
             raise UserError(f"{path}: topic {topic.name!r}: the model has a head of its own for it")
         for key in ("positive", "negative"):
             for number, example in enumerate(getattr(topic, key)):
-                if not model.fits(example):
+                if not encoder.tokenizer.fits(example):
                     raise UserError(
                         f"{path}: topic {topic.name!r}: {key}[{number}]: longer than the "
-                        f"{model.info.max_tokens} tokens that the model takes"
+                        f"{info.max_tokens} tokens that the model takes"
                     )
 
 
-def fit_topics(model: TopicModel, topics: list[Topic]) -> list[FittedHead]:
+def fit_topics(info: ModelInfo, encoder: Encoder, topics: list[Topic]) -> list[FittedHead]:
     """The heads of the topics; prints their figures."""
-    texts = [text for text in read_background() if model.fits(text)]
+    texts = [text for text in read_background() if encoder.tokenizer.fits(text)]
     print(f"reading {len(texts):,} passages of other topics", file=sys.stderr)
-    embedded = dict(zip(texts, model.embed(texts), strict=True))
+    embedded = dict(zip(texts, encoder.embed(texts), strict=True))
     width = max(len(topic.name) for topic in topics)
     print(f"{'topic':<{width}}  examples  precision  recall     F1  other passages hit")
     heads = []
     for topic in topics:
         examples = (*topic.positive, *topic.negative)
         others = np.array([embedded[text] for text in other_texts(texts, examples)])
-        positive, negative = model.embed(topic.positive), model.embed(topic.negative)
+        positive, negative = encoder.embed(topic.positive), encoder.embed(topic.negative)
         weights, bias = fit_head(positive, negative, others)
         least = CUSTOM_THRESHOLD if topic.threshold is None else topic.threshold
         figures = cross_validate(positive, negative, others, least)
@@ -74,7 +76,7 @@ def fit_topics(model: TopicModel, topics: list[Topic]) -> list[FittedHead]:
             FittedHead(
                 topic.name,
                 examples_id(topic.positive, topic.negative),
-                model.info.encoder_id,
+                info.encoder_id,
                 bias,
                 tuple(weights.tolist()),
             )

@@ -54,9 +54,9 @@ def topic_policy(
         (topic.name, own[topic.name] if topic.threshold is None else topic.threshold)
         for topic in topics
     )
-    # The first stage's recall is known for the model's own topics and thresholds only.
+    # The first stage's recall is known for the model's own thresholds only.
     is_lowered = any(least < own[name] for name, least in thresholds)
-    spec = dataclasses.replace(spec, custom=custom, first_stage=not custom and not is_lowered)
+    spec = dataclasses.replace(spec, custom=custom, first_stage=not is_lowered)
     label = f"{facts.name}+{fingerprint(facts.digest, thresholds, custom, spec.first_stage)}"
     return TopicPolicy(spec, thresholds, label)
 

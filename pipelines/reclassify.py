@@ -81,7 +81,10 @@ def chosen_files(lake: str, since: date | None) -> tuple[str, ...]:
 def run_until_done(
     plan: ReclassifyPlan, since: date | None, options: PipelineOptions
 ) -> Counter[str]:
-    """Runs the pipeline, anew where files were compacted meanwhile; the sums of its counters."""
+    """Runs the pipeline, anew where files were compacted meanwhile.
+
+    Gives the sums of its counters, and as ``files`` how many there were in the end.
+    """
     total: Counter[str] = Counter()
     for _ in range(ROUNDS):
         counters = read_counters(run_plan(plan, options))
@@ -89,6 +92,7 @@ def run_until_done(
         if not counters.get("files_gone"):
             break
         plan = dataclasses.replace(plan, files=chosen_files(plan.lake, since))
+    total["files"] = len(plan.files)
     return total
 
 
@@ -102,7 +106,7 @@ def reclassify(arguments: list[str]) -> int:
     found = {
         "lake": plan.lake,
         "model": plan.topics.label,
-        "files": total,
+        "files": counters["files"],
         "files_replaced": counters.get("files_replaced", 0),
         "passages": counters.get("passages", 0),
         "passages_unsupported": counters.get("passages_unsupported", 0),
@@ -115,7 +119,7 @@ def reclassify(arguments: list[str]) -> int:
 
 def result_lines(found: dict) -> list[str]:
     """What was done as lines of plain text."""
-    current = found["files"] - found["files_replaced"]
+    current = max(found["files"] - found["files_replaced"], 0)
     lines = [
         f"{found['files_replaced']:,} files reclassified, {current:,} were current, "
         f"{found['passages']:,} passages, {found['passages_hit']:,} with a topic, "

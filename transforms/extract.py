@@ -22,6 +22,7 @@ from transforms.dates import Moment, believable, first_believable
 from transforms.deadletter import ErrorOutput, Unusable, dead_letter, entry_place
 from transforms.decode import decode_text, is_binary
 from transforms.fallback import content_page
+from transforms.identify import identify_language
 from transforms.pool import ConcurrentDoFn
 from transforms.processes import ExtractPolicy, open_pool
 from transforms.urls import address_id, canonical_url
@@ -33,10 +34,6 @@ FRONT_MATTER = frontmatter.YAMLHandler()
 MAX_FRONT_MATTER_CHARS = 20_000
 # They repeat on every passage.
 MAX_AUTHORS = 50
-# A text shorter than this says too little of its language to identify it.
-IDENTIFIABLE_CHARS = 40
-IDENTIFIED_CHARS = 2000
-_IDENTIFYING = threading.Lock()
 
 
 def html_content(page: Page, policy: ExtractPolicy) -> Content:
@@ -146,20 +143,6 @@ def publication_date(page: Page, claimed: tuple[object, ...]) -> tuple[Moment | 
     return (on_page, "page") if on_page else (None, "none")
 
 
-def identify_language(text: str) -> str | None:
-    """The ISO 639-1 code of a text's language; None where the text is too short to tell.
-
-    By py3langid (Lui and Baldwin, langid.py, 2012).
-    """
-    if len(text) < IDENTIFIABLE_CHARS:
-        return None
-    # One thread at a time: the model is loaded, in most of a second, by who comes first.
-    with _IDENTIFYING:
-        import py3langid
-
-        return str(py3langid.classify(text[:IDENTIFIED_CHARS])[0])
-
-
 def extract_or_fall_back(page: Page, policy: ExtractPolicy) -> Article:
     """The article in a page, or in its feed's own text where the page has none.
 
@@ -173,11 +156,6 @@ def extract_or_fall_back(page: Page, policy: ExtractPolicy) -> Article:
         if instead is None:
             raise
     return extract_article(instead, policy)
-
-
-def load_identifier() -> None:
-    """Loads the language identifier, which takes a while, before it is needed."""
-    identify_language("." * IDENTIFIABLE_CHARS)
 
 
 class ExtractArticle(ConcurrentDoFn):

@@ -7,7 +7,7 @@ of names and scores for foreign (0.7 percent of all passages) and cost 0.24 ms a
 a passage is identified by itself only where most of its letters are not Latin.
 """
 
-from transforms.extract import identify_language
+from transforms.identify import identify_language
 
 LAST_LATIN = "\u024f"
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 from torch import nn
+from transformers import AutoModel
 
-from models.info import ENCODER_FILE, TOKENIZER_FILE
+from models.info import ENCODER_FILE, FEATURES_FILE, TOKENIZER_FILE
 from models.training.encoder import TopicEncoder
 
 CONFIG_FILE = "config.json"
@@ -27,13 +28,27 @@ class Pooled(nn.Module):
         return self.model.embed(input_ids, attention_mask)
 
 
+class Mean(nn.Module):
+    """The base as it was published, with the mean over the tokens."""
+
+    def __init__(self, base: Path) -> None:
+        super().__init__()
+        self.trunk = AutoModel.from_pretrained(base, attn_implementation="sdpa")
+        self.trunk.pooler = None
+
+    def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+        """Embeddings [n, width]."""
+        found = self.trunk(input_ids=input_ids, attention_mask=attention_mask)
+        kept = attention_mask.unsqueeze(-1).float()
+        return (found.last_hidden_state * kept).sum(1) / kept.sum(1)
+
+
 def export_encoder(model: TopicEncoder, base: Path, folder: Path, max_tokens: int) -> None:
     """Write model.onnx, tokenizer.json and config.json."""
-    with tempfile.TemporaryDirectory() as scratch:
-        plain = Path(scratch) / "fp32.onnx"
-        write_fp32(model, plain, max_tokens)
-        config = model.trunk.config
-        quantise(plain, folder / ENCODER_FILE, (config.intermediate_size, config.hidden_size))
+    config = model.trunk.config
+    # The second matrices of the feed-forward layers lose most by int8.
+    kept = (config.intermediate_size, config.hidden_size)
+    write_graph(Pooled(model), folder / ENCODER_FILE, max_tokens, kept)
     tokenizer = Tokenizer.from_file(str(base / TOKENIZER_FILE))
     # Published tokenizers pad and cut to a length of their own.
     tokenizer.no_padding()
@@ -42,7 +57,22 @@ def export_encoder(model: TopicEncoder, base: Path, folder: Path, max_tokens: in
     shutil.copyfile(base / CONFIG_FILE, folder / CONFIG_FILE)
 
 
-def write_fp32(model: TopicEncoder, path: Path, max_tokens: int) -> None:
+def export_features(base: Path, folder: Path, max_tokens: int) -> None:
+    """Write features.onnx, on whose embeddings the heads of custom topics are fitted."""
+    write_graph(Mean(base), folder / FEATURES_FILE, max_tokens)
+
+
+def write_graph(
+    module: nn.Module, path: Path, max_tokens: int, kept: tuple[int, int] | None = None
+) -> None:
+    """A graph from input_ids and attention_mask to an embedding; see `quantise`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = Path(scratch) / "fp32.onnx"
+        write_fp32(module, plain, max_tokens)
+        quantise(plain, path, kept)
+
+
+def write_fp32(module: nn.Module, path: Path, max_tokens: int) -> None:
     """The graph with fp32 weights: input_ids, attention_mask to embedding."""
     ids = torch.ones((3, min(17, max_tokens)), dtype=torch.long)
     mask = torch.ones_like(ids)
@@ -52,7 +82,7 @@ def write_fp32(model: TopicEncoder, path: Path, max_tokens: int) -> None:
         1: torch.export.Dim("tokens", min=2, max=max_tokens),
     }
     program = torch.onnx.export(
-        Pooled(model).eval(),
+        module.eval(),
         (ids, mask),
         input_names=["input_ids", "attention_mask"],
         output_names=["embedding"],
@@ -65,8 +95,8 @@ def write_fp32(model: TopicEncoder, path: Path, max_tokens: int) -> None:
     program.save(str(path), external_data=False)
 
 
-def quantise(source: Path, target: Path, kept: tuple[int, int]) -> None:
-    """Dynamic int8 per channel, but for the matrices of shape `kept`, which lose most by it.
+def quantise(source: Path, target: Path, kept: tuple[int, int] | None) -> None:
+    """Dynamic int8 per channel, but for the matrices of shape `kept`.
 
     Seven bits, so that processors without VNNI do not saturate.
     """
@@ -78,7 +108,7 @@ def quantise(source: Path, target: Path, kept: tuple[int, int]) -> None:
     skipped = [
         node.name
         for node in graph.node
-        if node.op_type == "MatMul" and any(shapes.get(name) == kept for name in node.input)
+        if node.op_type == "MatMul" and any(shapes.get(name, ()) == kept for name in node.input)
     ]
     quantize_dynamic(
         str(source),

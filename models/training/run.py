@@ -13,7 +13,13 @@ import torch
 from safetensors.torch import load_file
 
 from models.encoder import Encoder, PassageTokenizer
-from models.info import ENCODER_FILE, FIRST_STAGE_FILE, HEADS_FILE, TOKENIZER_FILE
+from models.info import (
+    ENCODER_FILE,
+    FEATURES_FILE,
+    FIRST_STAGE_FILE,
+    HEADS_FILE,
+    TOKENIZER_FILE,
+)
 from models.logistic import sigmoid
 from models.training import first_stage
 from models.training.base import WEIGHTS_FILE, Base, open_base, sha256
@@ -29,7 +35,7 @@ from models.training.data import (
     targets,
 )
 from models.training.encoder import Recipe, Training, predict, say, token_ids
-from models.training.export import CONFIG_FILE, export_encoder
+from models.training.export import CONFIG_FILE, export_encoder, export_features
 from models.training.folds import link_groups, make_folds, unseen
 
 MAX_TOKENS = 256
@@ -37,7 +43,7 @@ CHECKPOINTS = "checkpoints"
 ARGUMENTS_FILE = "arguments.json"
 # A label as a probability, and what the encoder's is raised to where the label is yes.
 LEAST, MOST, RAISED = 0.02, 0.98, 0.9
-MODEL_FILES = (ENCODER_FILE, FIRST_STAGE_FILE, TOKENIZER_FILE, CONFIG_FILE)
+MODEL_FILES = (ENCODER_FILE, FIRST_STAGE_FILE, FEATURES_FILE, TOKENIZER_FILE, CONFIG_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +222,7 @@ class Run:
         if not path.is_file():
             model = self.fit([*corpus.tested, *corpus.written, *corpus.reader], folder)
             export_encoder(model, self.base.folder, folder, self.max_tokens)
+            export_features(self.base.folder, folder, self.max_tokens)
             weights, bias = head_of(model)
             save(path, weights=weights, bias=bias)
         with np.load(path) as saved:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from models import DEFAULT_MODEL
-from models.info import ModelError, TopicHead, read_model_info
-from models.topic_model import load_topic_model
+from models.encoder import Encoder
+from models.info import FEATURES_FILE, ModelError, TopicHead, read_model_info
+from models.topic_model import load_features, load_topic_model
 
 PASSES = "The two armies agreed to a ceasefire that takes effect at midnight on Friday."
 STOPPED = "The home side won three to one after two late goals from the substitute striker."
@@ -44,21 +45,47 @@ def test_neighbours_change_nothing(staged) -> None:
         np.testing.assert_array_equal(together[row], model.score([text])[0])
 
 
-@pytest.mark.parametrize("custom", [False, True])
-def test_it_can_be_passed_by(staged, custom) -> None:
-    heads = ()
-    if custom:
-        own = read_model_info(staged).heads[0]
-        heads = (TopicHead("truces", own.weights, own.bias, own.threshold),)
-    model = load_topic_model(staged, custom=heads, first_stage=custom)
-    decision = model.decide([MISSED])
+def test_it_can_be_passed_by(staged) -> None:
+    decision = load_topic_model(staged, first_stage=False).decide([MISSED])
     assert not decision.stopped.any()
     assert decision.gate is None
     expected = load_topic_model(DEFAULT_MODEL).score([MISSED])
-    np.testing.assert_array_equal(decision.scores[:, :4], expected)
-    if custom:
-        assert model.topics[4:] == ("truces",)
-        assert decision.scores[0, 4] == decision.scores[0, 0]
+    np.testing.assert_array_equal(decision.scores, expected)
+
+
+def truces(embed: Encoder) -> TopicHead:
+    """A custom head that looks for what is near to MISSED."""
+    (near,), (far,) = embed.embed([MISSED]), embed.embed([STOPPED])
+    weights = 20 * (near - far) / np.sum((near - far) ** 2)
+    return TopicHead("truces", tuple(map(float, weights)), float(-weights @ (near + far) / 2), 0.5)
+
+
+def test_it_stays_in_use_beside_a_custom_topic_which_sees_every_passage(staged) -> None:
+    plain = load_topic_model(staged)
+    model = load_topic_model(staged, custom=(truces(load_features(staged)),))
+    texts = [STOPPED, PASSES, MISSED]
+    decision = model.decide(texts)
+    assert decision.stopped.tolist() == [True, False, True]
+    np.testing.assert_array_equal(decision.scores[:, :4], plain.score(texts))
+    assert model.topics[4:] == ("truces",)
+    assert (decision.scores[:, 4] >= 0.5).tolist()[::2] == [False, True]
+    for row, text in enumerate(texts):
+        np.testing.assert_array_equal(decision.scores[row], model.score([text])[0])
+
+
+def test_without_features_a_custom_topic_needs_the_encoder_for_every_passage(
+    staged, edit_heads
+) -> None:
+    own = read_model_info(staged).encoder_id
+    (staged / FEATURES_FILE).unlink()
+    with pytest.raises(ModelError, match=r"features\.onnx: file is missing"):
+        load_topic_model(staged)
+    edit_heads(staged, lambda heads: heads["sha256"].pop(FEATURES_FILE))
+    assert read_model_info(staged).encoder_id != own
+    model = load_topic_model(staged, custom=(truces(load_features(staged)),))
+    decision = model.decide([STOPPED, PASSES, MISSED])
+    assert not decision.stopped.any()
+    assert (decision.scores[:, 4] >= 0.5).tolist()[::2] == [False, True]
 
 
 def test_calibration_of_a_head_is_part_of_it(staged, edit_heads) -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+import pipelines.reclassify
 from models import DEFAULT_MODEL
 from schemas.tables import PASSAGES
+from transforms.compact import compact_lake
 
 CHANGED = {"topics", "scores", "model"}
 
@@ -115,6 +118,25 @@ def test_the_next_run_knows_every_article_still(copy, strict, config, wirewatch)
     outcome = wirewatch("run", "--config", config, "--lake", copy, "--json")
     assert json.loads(outcome.out)["articles"] == 0
     assert tables(copy) == before
+
+
+def test_days_that_are_compacted_meanwhile_are_done_as_well(copy, strict, wirewatch, monkeypatch):
+    """The files that it listed go before it reads them, and others stand for them."""
+    run_plan, done = pipelines.reclassify.run_plan, []
+
+    def compact_then_run(*arguments):
+        if not done:
+            done.append(compact_lake(str(copy), date.max).days)
+        return run_plan(*arguments)
+
+    monkeypatch.setattr(pipelines.reclassify, "run_plan", compact_then_run)
+    before = sorted(row["passage_id"] for rows in tables(copy).values() for row in rows)
+    found = json.loads(wirewatch("reclassify", "--lake", copy, "--config", strict, "--json").out)
+    after = [row for rows in tables(copy).values() for row in rows]
+    assert done[0] > 0
+    assert sorted(row["passage_id"] for row in after) == before
+    assert {row["model"] for row in after} == {found["model"]}
+    assert (found["files"], found["files_replaced"]) == (len(tables(copy)),) * 2
 
 
 def test_interrupted_it_goes_on_where_it_was(copy, strict, wirewatch, child_environment):

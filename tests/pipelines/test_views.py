@@ -130,7 +130,7 @@ def test_two_outlets_with_one_text_are_two_articles_and_one_story(wirewatch, tmp
         path.write_text(TEXT.format(source=source, line=line))
         outcome = wirewatch("run", path, "--lake", lake)
         assert outcome.code == 0, outcome.err
-    assert "1 of the articles tell a story that another told before" in outcome.out
+    assert "Articles that tell a story which another told before: 1" in outcome.out
     query = "select articles, outlets, first_source, sources from stories"
     found = wirewatch("query", query, "--lake", lake, "--format", "json").out
     assert json.loads(found) == [

@@ -26,7 +26,7 @@ from transforms import swap
 from transforms.compact import compact_lake
 
 lake, copies, kind = sys.argv[1:]
-STEPS = ("os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "ctypes.dlsym")
+STEPS = ("os.rename", "os.link", "os.remove", "os.rmdir", "ctypes.dlsym")
 if kind == "records":
     swap.exchange_call = lambda one, other: 22
 

@@ -1,7 +1,8 @@
-"""The language of passages inside articles of another one."""
+"""The language of texts, and of passages inside articles of another one."""
 
 import pytest
 
+from transforms.identify import identify_language
 from transforms.language import passage_language
 
 UKRAINIAN = "Ми ніколи не визнаємо окупації нашої землі, сказав президент увечері в Києві."
@@ -25,3 +26,21 @@ ENGLISH = "We will never recognise the occupation of our land, the president sai
 )
 def test_a_passage_is_identified_where_its_script_is_another(text, lang, expected):
     assert passage_language(text, lang) == expected
+
+
+@pytest.mark.parametrize(
+    "headline",
+    [
+        # To the library with all its languages these are Javanese and Nigerian Pidgin.
+        "Biden, Sunak, Albanese agree Aukus sub deal in San Diego",
+        "Macron, Scholz urge Putin to end siege of Mariupol",
+        "US senators back new aid bill for Kyiv, Tel Aviv, Taipei",
+        "Finland, Sweden in; Ankara, Budapest last to say yes",
+    ],
+)
+def test_a_headline_full_of_names_is_english(headline):
+    assert identify_language(headline) == "en"
+
+
+def test_too_short_a_text_is_in_no_language():
+    assert identify_language("Truce holds") is None

@@ -121,7 +121,7 @@ def test_a_lake_may_be_moved_between_runs(wirewatch, articles, lake, tmp_path, w
     moved.parent.mkdir()
     shutil.move(lake, moved)
     out = wirewatch("run", tmp_path / "a.txt", "--lake", moved).out
-    assert "0 new articles" in out and "1 articles already in the lake" in out
+    assert "0 new articles" in out and "1 article already in the lake" in out
     assert articles(moved) == 1
     assert not lake.exists()
 
