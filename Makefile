@@ -17,7 +17,7 @@ run: $(INSTALLED)  ## Run the monitor once over the seeds and the configured fee
 	$(BIN)/wirewatch run
 
 test: $(INSTALLED)  ## Run the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 fuzz: $(INSTALLED)  ## Bend feeds, pages, dates and URLs at random for a minute
 	$(BIN)/python -m tests.fuzz --seconds 60 --seed $(or $(SEED),0)

@@ -72,6 +72,7 @@ setup(
             "polars>=1.30,<3",
             "pytest>=8,<10",
             "pytest-httpserver>=1.1,<2",
+            "pytest-xdist>=3.6,<4",
             "ruff>=0.14,<1",
             "setuptools>=77",
             "types-python-dateutil",

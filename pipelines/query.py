@@ -18,7 +18,7 @@ from transforms.lake import table_files
 # A column that is narrower than its name, or than this, cannot be read; the rest is borders.
 LEAST_COLUMN_WIDTH, BORDER_WIDTH = 10, 3
 # How often a query begins again because files that it listed were compacted meanwhile.
-TRIES = 4
+TRIES = 20
 Read = TypeVar("Read")
 
 

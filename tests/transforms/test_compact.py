@@ -191,6 +191,7 @@ def test_of_two_compactions_one_is_refused(tmp_path, classified, capsys):
     assert main(["compact", "--lake", str(tmp_path)]) == 0
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_readers_of_a_bare_glob_see_every_row_once_at_every_moment(tmp_path, classified):
     """Readers and a writer go on while days are compacted over and over."""
     articles = fill(tmp_path, classified, 8)

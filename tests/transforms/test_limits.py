@@ -100,7 +100,8 @@ def test_a_slow_redirect_chain_shares_one_time(failure, site, answer):
 
     site.replies["/"] = [late]
     error = failure(total_timeout=0.5)
-    assert error.error_type == "ReadTimeout"
+    # Or it meets the end of the connection on which it asked too late.
+    assert error.error_type in ("ReadTimeout", "ReadError")
     assert len(site.visits) < 8
 
 

@@ -210,7 +210,9 @@ def test_a_terminal_shows_what_is_going_on(child_environment, tmp_path, lake, wr
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 200, 0, 0))
     words = ["watch", tmp_path / "a.txt", "--lake", lake]
     with subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *map(str, words)], env=child_environment, stderr=theirs
+        [sys.executable, "-c", COMMAND, *map(str, words)],
+        env={**child_environment, "COLUMNS": "200"},
+        stderr=theirs,
     ) as process:
         os.close(theirs)
         shown = b""
