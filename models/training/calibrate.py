@@ -11,8 +11,9 @@ from models.figures import BINS, Figures, passage_figures
 from models.logistic import fit_logistic, sigmoid
 from models.training.data import TOPICS
 
-# Share of off-topic passages that may get any topic.
-MOST_OFF_TOPIC = 0.05
+# Share of off-topic passages that may get any topic where the thresholds are fitted: a little
+# under the 5 percent wanted of unseen ones.
+MOST_OFF_TOPIC = 0.0475
 # Neighbouring cuts over which F1 is averaged, so that a lucky one does not win.
 SMOOTHED = 15
 PENALTY = 1e-3

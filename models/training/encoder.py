@@ -1,4 +1,7 @@
-"""The fine-tuning of a BERT: mean pooling, one linear head a topic, a checkpoint each epoch."""
+"""The fine-tuning of a BERT: each topic has an attention of its own over the tokens, and a head.
+
+A mean over all tokens thins out a topic that has one clause of a long passage.
+"""
 
 import sys
 import time
@@ -17,6 +20,8 @@ from models.training.data import TOPICS, Passage, targets
 
 Ids = list[list[int]]
 WARM_UP = 0.1
+# What a padding token's logit of attention is lowered by.
+LOWEST = -1e4
 # Batches whose passages are sorted by length together.
 POOL = 24
 
@@ -36,7 +41,7 @@ class Recipe:
 
 
 class TopicEncoder(nn.Module):
-    """Token ids to an embedding, and that to one logit a topic."""
+    """Token ids to an embedding a topic, and each of those to a logit."""
 
     def __init__(self, base: Path) -> None:
         super().__init__()
@@ -44,20 +49,23 @@ class TopicEncoder(nn.Module):
         self.trunk.pooler = None
         for weight in self.trunk.embeddings.parameters():
             weight.requires_grad = False
+        self.attention = nn.Linear(self.trunk.config.hidden_size, len(TOPICS))
         self.head = nn.Linear(self.trunk.config.hidden_size, len(TOPICS))
+        nn.init.zeros_(self.attention.weight)
         nn.init.zeros_(self.head.weight)
         nn.init.constant_(self.head.bias, -2.0)
         self.drop = nn.Dropout(0.1)
 
     def embed(self, ids: Any, mask: Any) -> Any:
-        """The mean over the unmasked tokens, [n, width]."""
+        """The mean over the unmasked tokens by each topic's weights, [n, topics, width]."""
         hidden = self.trunk(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-        kept = mask.unsqueeze(-1).to(hidden.dtype)
-        return (hidden * kept).sum(1) / kept.sum(1)
+        masked = (1.0 - mask.unsqueeze(-1).to(hidden.dtype)) * LOWEST
+        shares = (self.attention(hidden).float() + masked).softmax(1)
+        return shares.transpose(1, 2) @ hidden
 
     def forward(self, ids: Any, mask: Any) -> Any:
         """Logits [n, topics]."""
-        return self.head(self.drop(self.embed(ids, mask)))
+        return (self.drop(self.embed(ids, mask)) * self.head.weight).sum(2) + self.head.bias
 
 
 def token_ids(tokenizer: PassageTokenizer, passages: Sequence[Passage]) -> Ids:
@@ -99,7 +107,7 @@ class Training:
         groups = [
             {"params": trunk, "lr": recipe.rate, "weight_decay": recipe.decay},
             {
-                "params": list(self.model.head.parameters()),
+                "params": [*self.model.attention.parameters(), *self.model.head.parameters()],
                 "lr": recipe.head_rate,
                 "weight_decay": recipe.decay,
             },

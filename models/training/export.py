@@ -11,21 +11,22 @@ from torch import nn
 from transformers import AutoModel
 
 from models.info import ENCODER_FILE, FEATURES_FILE, TOKENIZER_FILE
+from models.training.data import TOPICS
 from models.training.encoder import TopicEncoder
 
 CONFIG_FILE = "config.json"
 
 
 class Pooled(nn.Module):
-    """The trunk and its pooling, without the heads."""
+    """The trunk and the topics' attention, without the heads."""
 
     def __init__(self, model: TopicEncoder) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-        """Embeddings [n, width]."""
-        return self.model.embed(input_ids, attention_mask)
+        """Embeddings [n, topics * width], topic by topic."""
+        return self.model.embed(input_ids, attention_mask).flatten(1)
 
 
 class Mean(nn.Module):
@@ -46,8 +47,8 @@ class Mean(nn.Module):
 def export_encoder(model: TopicEncoder, base: Path, folder: Path, max_tokens: int) -> None:
     """Write model.onnx, tokenizer.json and config.json."""
     config = model.trunk.config
-    # The second matrices of the feed-forward layers lose most by int8.
-    kept = (config.intermediate_size, config.hidden_size)
+    # The second matrices of the feed-forward layers lose most by int8; the attention is small.
+    kept = {(config.intermediate_size, config.hidden_size), (config.hidden_size, len(TOPICS))}
     write_graph(Pooled(model), folder / ENCODER_FILE, max_tokens, kept)
     tokenizer = Tokenizer.from_file(str(base / TOKENIZER_FILE))
     # Published tokenizers pad and cut to a length of their own.
@@ -59,12 +60,10 @@ def export_encoder(model: TopicEncoder, base: Path, folder: Path, max_tokens: in
 
 def export_features(base: Path, folder: Path, max_tokens: int) -> None:
     """Write features.onnx, on whose embeddings the heads of custom topics are fitted."""
-    write_graph(Mean(base), folder / FEATURES_FILE, max_tokens)
+    write_graph(Mean(base), folder / FEATURES_FILE, max_tokens, set())
 
 
-def write_graph(
-    module: nn.Module, path: Path, max_tokens: int, kept: tuple[int, int] | None = None
-) -> None:
+def write_graph(module: nn.Module, path: Path, max_tokens: int, kept: set[tuple[int, int]]) -> None:
     """A graph from input_ids and attention_mask to an embedding; see `quantise`."""
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch) / "fp32.onnx"
@@ -95,8 +94,8 @@ def write_fp32(module: nn.Module, path: Path, max_tokens: int) -> None:
     program.save(str(path), external_data=False)
 
 
-def quantise(source: Path, target: Path, kept: tuple[int, int] | None) -> None:
-    """Dynamic int8 per channel, but for the matrices of shape `kept`.
+def quantise(source: Path, target: Path, kept: set[tuple[int, int]]) -> None:
+    """Dynamic int8 per channel, but for the matrices of the shapes in `kept`.
 
     Seven bits, so that processors without VNNI do not saturate.
     """
@@ -108,7 +107,7 @@ def quantise(source: Path, target: Path, kept: tuple[int, int] | None) -> None:
     skipped = [
         node.name
         for node in graph.node
-        if node.op_type == "MatMul" and any(shapes.get(name, ()) == kept for name in node.input)
+        if node.op_type == "MatMul" and any(shapes.get(name) in kept for name in node.input)
     ]
     quantize_dynamic(
         str(source),

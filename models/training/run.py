@@ -262,7 +262,12 @@ class Run:
 
 
 def head_of(model: Any) -> tuple[np.ndarray, np.ndarray]:
-    return model.head.weight.detach().numpy(), model.head.bias.detach().numpy()
+    """Weights [topics, topics * width], nought outside a topic's own embedding; biases."""
+    own, bias = model.head.weight.detach().numpy(), model.head.bias.detach().numpy()
+    topics, width = own.shape
+    weights = np.zeros((topics, topics, width), own.dtype)
+    weights[np.arange(topics), np.arange(topics)] = own
+    return weights.reshape(topics, -1), bias
 
 
 def save(path: Path, **arrays: np.ndarray) -> None:

@@ -29,7 +29,7 @@ KINDS = {
     "truce between neighbours": (1, 2),  # a truce between neighbours
     "three topics": (0, 2),  # passages with three topics
     "ceasefire, other conflict": (3, 4),  # other conflicts than Ukraine
-    "territory, other conflict": (2, 3),
+    "territory, other conflict": (3, 3),
     "sanctions, other conflict": (2, 2),
     "ceasefire headline": (1, 1),  # headlines
     "territory headline": (1, 1),
@@ -52,7 +52,7 @@ KINDS = {
     "bare agenda item": (1, 1),
     "Article 5 of something else": (1, 1),
     "alliance of something else": (0, 1),
-    "embargo on news": (0, 1),
+    "embargo on news": (1, 1),
     "old settlement": (0, 1),
     "ceasefire, historic": (1, 2),
     "ceasefire refused": (1, 1),
@@ -65,7 +65,7 @@ KINDS = {
     "nato without its name": (0, 1),
     "nato, relation of a state": (1, 1),
     "nato historic": (0, 1),
-    "two topics": (0, 4),
+    "two topics": (1, 4),
     "four topics": (0, 1),
 }
 

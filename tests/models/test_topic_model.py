@@ -75,7 +75,7 @@ def test_info_lists_the_topics_in_order() -> None:
     info = read_model_info(DEFAULT_MODEL)
     assert info.topics == ("ceasefire", "territory", "sanctions", "nato")
     assert info.languages == ("en",)
-    assert (info.max_tokens, info.width) == (256, 384)
+    assert (info.max_tokens, info.width) == (256, 4 * 384)
 
 
 @pytest.mark.parametrize(("topic", "text"), POSITIVES)
@@ -186,7 +186,7 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "weights of another width": (
         lambda f: edit_heads(f, break_width),
-        r"heads\.json: heads have 383 weights, the embedding has 384",
+        r"heads\.json: heads have 1535 weights, the embedding has 1536",
     ),
     "corrupt encoder": (lambda f: replace_file(f, "model.onnx", b"not onnx"), r"model\.onnx: "),
     "corrupt tokenizer": (lambda f: replace_file(f, "tokenizer.json", b"{}"), r"tokenizer\.json: "),

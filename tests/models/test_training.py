@@ -96,7 +96,7 @@ def test_it_makes_a_model_that_wirewatch_loads(options, capsys):
     assert "| ceasefire |" in card and "| outlet B |" in card
     assert "20 passages labelled by a language model" in card
     model = load_topic_model(options.output)
-    assert model.info.first_stage is not None and model.info.width == 32
+    assert model.info.first_stage is not None and model.info.width == 4 * 32
     scores = model.score([row["text"] for row in ROWS[:5]])
     assert np.isfinite(scores).all() and ((scores >= 0) & (scores <= 1)).all()
     for name, digest in model.info.sha256.items():
