@@ -63,6 +63,7 @@ setup(
         "tokenizers>=0.22,<1",
         "trafilatura>=2.1,<3",
         "transformers>=5,<6",
+        "w3lib>=2.2,<3",
     ],
     extras_require={
         "dev": [

@@ -54,11 +54,11 @@ def retry(arguments: list[str]) -> int:
     if not flags.json:
         for line in left_lines(plan):
             print(line)
-        if not plan.monitor.letters:
-            print("No dead letter to try again.")
-            return 0
     with hold_lake(plan.monitor.lake, "retry"):
-        run_and_report(plan.monitor, options, flags.json)
+        if plan.monitor.letters or flags.json:
+            run_and_report(plan.monitor, options, flags.json)
+        else:
+            print("No dead letter to try again.")
     return 0
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from configs.settings import UserError
 from pipelines.arguments import day
-from transforms.clean import one_line
+from transforms.clean import counted, one_line
 from transforms.compact import CompactionRunning, CompactResult, compact_lake
 from transforms.storage import is_remote
 
@@ -66,7 +66,7 @@ def line(result: CompactResult) -> str:
     if not result.days:
         return "Nothing to compact."
     text = (
-        f"{result.days:,} day{'s' if result.days > 1 else ''} compacted: "
+        f"{counted(result.days, 'partition')} compacted: "
         f"{result.files_before:,} files are now "
         f"{result.files_after:,}, {result.bytes_before / MEGABYTE:,.1f} MB are "
         f"{result.bytes_after / MEGABYTE:,.1f} MB, {result.rows:,} rows"

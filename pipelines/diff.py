@@ -14,6 +14,9 @@ from configs.settings import UserError
 from transforms.clean import one_line
 from transforms.urls import WEB, address_id, is_web
 
+LAST_LOOK = """
+select checked_at, error from checks where article_id = ? order by checked_at desc limit 1
+"""
 SHORTEST_ID = 6
 ID = re.compile(r"[0-9a-f]{1,32}")
 WIDTH = 96
@@ -45,21 +48,30 @@ def diff(arguments: list[str]) -> int:
     parser.add_argument("--lake", default="lake", help="default: lake")
     flags = parser.parse_args(arguments)
 
-    from pipelines.query import open_lake
+    from pipelines.query import read_lake
     from transforms.lake import is_remote
 
     if not is_remote(flags.lake) and not os.path.isdir(flags.lake):
         raise UserError(f"{flags.lake}: no such lake")
-    lake = open_lake(flags.lake)
-    article_id = find_article(lake, flags.article)
-    found = lake.execute(HISTORY, [article_id])
-    names = [column[0] for column in found.description]
-    sights = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    lines = read_lake(flags.lake, lambda lake: article_lines(lake, flags.article))
     is_coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    for line in history_lines(article_id, sights):
+    for line in lines:
         colour = COLOURS.get(line[:1]) if is_coloured else None
         print(f"{colour}{line}{PLAIN}" if colour else line)
     return 0
+
+
+def article_lines(lake: Any, name: str) -> list[str]:
+    """What is shown of an article. Raises UserError."""
+    article_id = find_article(lake, name)
+    found = lake.execute(HISTORY, [article_id])
+    names = [column[0] for column in found.description]
+    sights = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    lines = list(history_lines(article_id, sights))
+    look = lake.execute(LAST_LOOK, [article_id]).fetchone()
+    if look is not None and look[1] is not None:
+        lines[1:1] = [f"  not to be had when last looked at, {shown(look[0])}: {one_line(look[1])}"]
+    return lines
 
 
 def find_article(lake: Any, name: str) -> str:

@@ -67,8 +67,10 @@ def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
     past = (plan.lake, plan.polls, plan.ledger, plan.revisions)
     read = sources | "ReadSources" >> ReadSources(plan.http, plan.threads, *past)
     known = pipeline | "KnownListed" >> beam.Create(plan.listed)
+    named = frozenset(source.location for source in plan.sources)
     lists = (known, read["listed"]) | "Listed" >> beam.Flatten()
-    listed = lists | "ReadListed" >> ReadSources(plan.http, plan.threads, *past, nested=True)
+    others = lists | "NotNamed" >> beam.Filter(lambda source: source.location not in named)
+    listed = others | "ReadListed" >> ReadSources(plan.http, plan.threads, *past, nested=True)
     entries = (retried, read["entries"], listed["entries"]) | "Entries" >> beam.Flatten()
 
     new = entries | "DropKnownEntries" >> DropKnownEntries(*past)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.health import FAILED_ONCE
 from pipelines.summary import Summary
-from transforms.clean import one_line
+from transforms.clean import counted, one_line
 
 TITLE_CHARS = 90
 REASONS_SHOWN = 8
@@ -70,11 +70,6 @@ def headline(summary: Summary) -> str:
     )
     refused = summary.dates_refused
     return f"{line}; {counted(refused, 'date')} refused" if refused else line
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, in the plural where there is not one."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def changes(summary: Summary) -> str:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from transforms.clean import counted
 from transforms.count import in_process
 
 LOG_EVERY_SECONDS = 10.0
@@ -67,7 +68,7 @@ def progress_line(shown: Sequence[str], rate: float | None = None) -> str:
     parts = [f"{in_process[name]:,} {name.replace('_', ' ')}" for name in shown]
     if shown is SHOWN:
         dead = sum(n for name, n in in_process.items() if name.startswith("errors_"))
-        parts += [f"{dead:,} dead letters"]
+        parts += [counted(dead, "dead letter")]
         parts += [] if rate is None else [f"{rate:,.1f} articles/s"]
     return ", ".join(parts)
 

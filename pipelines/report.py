@@ -15,7 +15,7 @@ from pipelines.logs import say
 from pipelines.options import WatchFlags
 from pipelines.reload import Configuration
 from pipelines.statusline import StatusLine
-from transforms.clean import one_line
+from transforms.clean import counted, one_line
 from transforms.ledger import Ledger
 
 
@@ -125,11 +125,14 @@ class Report(contextlib.AbstractContextManager):
             self._status.note(tick, wait)
 
     def _say_tick(self, tick: Tick) -> None:
-        dead = sum(tick.dead_letters.values())
+        changed = tick.count("articles_changed")
+        new = counted(tick.count("articles"), "new article")
         message = (
-            f"{tick.count('articles'):,} new articles with {tick.count('passages_written'):,} "
-            f"passages, {tick.count('passages_hit'):,} of them on a topic; "
-            f"{tick.count('feeds'):,} feeds asked; {dead:,} dead letters; {tick.seconds:.1f} s"
+            f"{new}{f' and {changed:,} changed' if changed else ''} with "
+            f"{counted(tick.count('passages_written'), 'passage')}, "
+            f"{tick.count('passages_hit'):,} of them on a topic; "
+            f"{counted(tick.count('feeds'), 'feed')} asked; "
+            f"{counted(sum(tick.dead_letters.values()), 'dead letter')}; {tick.seconds:.1f} s"
         )
         feeds = tick.feeds.counts if tick.feeds else None
         seconds = round(tick.seconds, 3)
@@ -146,7 +149,8 @@ class Report(contextlib.AbstractContextManager):
         for (feed_url, _), feed in self._unwell.items():
             if feed_url in well:
                 well.discard(feed_url)
-                say("feed_well", f"{one_line(feed.source)}: is well again", **named(feed))
+                message = f"{one_line(feed.source)}: is well again"
+                say("feed_well", message, feed_url=feed_url, source=feed.source, state="healthy")
         self._unwell = unwell
 
     def _say_missing(self, missing: frozenset[str]) -> None:

@@ -19,10 +19,11 @@ from passages where len(topics) > 0 and fetched_at >= ?
 group by article_id, passages.title, source, published_at, fetched_at, canonical_url, url
 order by published_at desc nulls last, fetched_at desc, article_id limit ?
 """
-# A key with a #number is an item inside a source, not a source.
+# A key with a #number, or of an entry without a link, is an item inside a source, not a source.
 FAILED_SOURCES = r"""
 select coalesce(source, key) as source, key, message from errors
 where stage = 'read' and occurred_at >= ? and not regexp_matches(key, '#\d+$')
+  and error_type <> 'NoLink'
 order by source, key
 """
 REASONS = """

@@ -1,6 +1,7 @@
 """Ends work that may take long when a signal asks for it: in order, or else in time."""
 
 import contextlib
+import math
 import os
 import queue
 import signal
@@ -15,6 +16,7 @@ from transforms.processes import kill_page_processes
 # A service manager's patience is ten seconds, as a rule; something is left for the rest.
 GRACE_SECONDS = 8.0
 TWICE_SECONDS = 0.3
+LOOK_SECONDS = 0.25
 # What Python may take to end by itself once the work is done.
 LEAVE_SECONDS = 1.5
 INTERRUPTED = 130
@@ -48,7 +50,7 @@ def supervise(work: Callable[[threading.Event], int], say: Say) -> int:
     earlier = {number: signal.signal(number, lambda n, _: inbox.put(n)) for number in SIGNALS}
     threading.Thread(target=run, daemon=True, name="watch").start()
     try:
-        number = inbox.get()
+        number = take(inbox)
         if number is not None:
             stop.set()
             wait_to_end(inbox, number, say)
@@ -60,6 +62,22 @@ def supervise(work: Callable[[threading.Event], int], say: Say) -> int:
     return results[0]
 
 
+def take(inbox: "queue.SimpleQueue[int | None]", seconds: float = math.inf) -> int | None:
+    """The next item of a queue. Raises queue.Empty after so many seconds without one.
+
+    The system may give a signal to any thread, which does not wake this one; but only here
+    Python runs the handler. So this thread wakes by itself, and often.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        left = until - time.monotonic()
+        try:
+            return inbox.get(timeout=max(0.0, min(left, LOOK_SECONDS)))
+        except queue.Empty:
+            if left <= LOOK_SECONDS:
+                raise
+
+
 def wait_to_end(inbox: "queue.SimpleQueue[int | None]", number: int, say: Say) -> None:
     """Waits for the work to end after a first signal; returns only where it has in time."""
     until = time.monotonic() + GRACE_SECONDS
@@ -68,9 +86,9 @@ def wait_to_end(inbox: "queue.SimpleQueue[int | None]", number: int, say: Say) -
     try:
         # Twice at once is once: timeout(1) signals a process and then the group that it is in.
         with contextlib.suppress(queue.Empty):
-            if inbox.get(timeout=TWICE_SECONDS) is None:
+            if take(inbox, TWICE_SECONDS) is None:
                 inbox.put(None)
-        second = inbox.get(timeout=GRACE_SECONDS - TWICE_SECONDS)
+        second = take(inbox, GRACE_SECONDS - TWICE_SECONDS)
     except queue.Empty:
         say("stopped", "stopped in the middle of a tick; the next start does it again")
         leave(0)

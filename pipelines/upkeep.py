@@ -9,6 +9,7 @@ import threading
 import time
 
 from pipelines.logs import say
+from transforms.clean import counted
 
 EVERY_SECONDS = 3600.0
 # What a day must have of files that are not compacted before it is taken up.
@@ -70,5 +71,5 @@ def tell(lake: str, out: str, problems: str, code: int) -> None:
         say("compaction", line.removeprefix("wirewatch: "), logging.WARNING, lake=lake)
     done = json.loads(out) if code in (0, 1) else {}
     if done.get("days"):
-        files = f"{done['files_before']:,} files of {done['days']:,} days are now"
+        files = f"{done['files_before']:,} files of {counted(done['days'], 'partition')} are now"
         say("compacted", f"{files} {done['files_after']:,}", lake=lake, **done)

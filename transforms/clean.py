@@ -65,3 +65,8 @@ def escaped_json(text: str) -> str:
     They stand in strings alone, where an escape means the same character.
     """
     return ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where there is not one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -3,12 +3,15 @@
 import zlib
 
 from charset_normalizer import from_bytes
+from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding
 
 from transforms.deadletter import Unusable
 
 GZIP_MAGIC = b"\x1f\x8b"
 # Bytes that no text encoding but UTF-16 and UTF-32 uses.
 BINARY_HEAD_BYTES = 4096
+# The share of characters that may be damaged in a page of the encoding that it declares.
+MOST_DAMAGED = 0.01
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -45,6 +48,25 @@ def decode_head(body: bytes, size: int) -> str:
     head = body[:size]
     encoding = "utf-16" if head.startswith(UTF16_MARKS) else "utf-8-sig"
     return head.decode(encoding, "replace")
+
+
+def utf8_page(body: bytes, content_type: str | None) -> bytes:
+    """An HTML page in UTF-8, where it is in an encoding that it or its server declares.
+
+    Servers go before pages (HTML Standard, encoding sniffing algorithm). A page that is
+    UTF-8 already, declares nothing or is not what it declares stays as it is.
+    """
+    try:
+        body.decode("utf-8")
+        return body
+    except UnicodeDecodeError:
+        pass
+    for encoding in (http_content_type_encoding(content_type), html_body_declared_encoding(body)):
+        if encoding is not None and encoding != "utf-8":
+            text = body.decode(encoding, "replace")
+            if text.count("\ufffd") <= MOST_DAMAGED * len(text):
+                return text.encode()
+    return body
 
 
 def decode_text(body: bytes) -> str:

@@ -20,7 +20,7 @@ from transforms.content import Content
 from transforms.count import count
 from transforms.dates import Moment, believable, first_believable
 from transforms.deadletter import ErrorOutput, Unusable, dead_letter, entry_place
-from transforms.decode import decode_text, is_binary
+from transforms.decode import decode_text, is_binary, utf8_page
 from transforms.fallback import content_page
 from transforms.identify import identify_language
 from transforms.pool import ConcurrentDoFn
@@ -38,7 +38,7 @@ MAX_AUTHORS = 50
 
 def html_content(page: Page, policy: ExtractPolicy) -> Content:
     """The article of an HTML page, read in a process that can be stopped."""
-    return open_pool(policy).read(page.body, page.url)
+    return open_pool(policy).read(utf8_page(page.body, page.content_type), page.url)
 
 
 def text_content(page: Page, policy: ExtractPolicy) -> Content:

@@ -186,7 +186,7 @@ class HttpClient:
     def _request(self, target: httpx2.URL, asked: Asked) -> Answer:
         if (quiet := self.hosts.quiet_until(asked.host)) is not None:
             message = f"{asked.host} asked for no request before {quiet:%Y-%m-%d %H:%M:%S} UTC"
-            raise Unusable("HostQuiet", message, retryable=True, retry_at=quiet)
+            raise Unusable("HostQuiet", message, retryable=True, attempt=0, retry_at=quiet)
         is_refused = False
         try:
             return self._exchanger.exchange(target, asked)

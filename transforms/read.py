@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Iterable
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -41,6 +42,11 @@ def read_document(document: Document, kind: str) -> list[Item]:
         raise
     except Exception as error:  # A parser may fail in any way on hostile bytes.
         raise Unusable(type(error).__name__, f"cannot be read as {kind}: {error}") from error
+
+
+def first_source(same: tuple[str, Iterable[Source]]) -> Source:
+    """The source to read of several with one location, the same on every engine."""
+    return min(same[1], key=lambda s: (s.name is None, s.name or "", s.kind or "", s.lang or ""))
 
 
 class ReadSource(ConcurrentDoFn):
@@ -285,7 +291,16 @@ class ReadSources(beam.PTransform):
             Entry, listed=Source, polls=Poll, errors=DeadLetter, tried=DeadLetter, skipped=str
         )
         expanded = pcoll | "Expand" >> expand.with_outputs("errors", main="sources")
-        spread = expanded.sources | "Spread" >> beam.Reshuffle()
+        # Grouping spreads them over workers, too.
+        spread = (
+            expanded.sources
+            | "ByLocation"
+            >> beam.Map(lambda source: (source.location, source)).with_output_types(
+                tuple[str, Source]
+            )
+            | "Group" >> beam.GroupByKey()
+            | "Once" >> beam.Map(first_source).with_output_types(Source)
+        )
         found = spread | "Read" >> read.with_outputs(
             "listed", "polls", "errors", "tried", "skipped", main="entries"
         )

@@ -22,7 +22,7 @@ FAULTS = {
     "/photo": ("extract", "Binary", False, 1),
     "/gone.xml": ("read", "Http404", False, 1),
     "/front": ("read", "NotAFeed", False, 1),
-    "/rss.xml#4": ("read", "NoLink", False, 1),
+    "/rss.xml#Without a link": ("read", "NoLink", False, 1),
 }
 
 
@@ -143,7 +143,7 @@ def test_each_fault_is_a_dead_letter(lake, rows, newsroom):
         if row is not dead_host
     }
     assert found == {newsroom.url(path): fault for path, fault in FAULTS.items()}
-    assert letters[newsroom.url("/rss.xml#4")]["payload_head"] == "Without a link"
+    assert letters[newsroom.url("/rss.xml#Without a link")]["payload_head"] == "Without a link"
     assert all(row["date"] == row["occurred_at"].date().isoformat() for row in letters.values())
 
 

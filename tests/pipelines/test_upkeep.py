@@ -15,7 +15,9 @@ def test_a_watcher_compacts_days_of_many_small_files_and_says_so(tmp_path, class
     caplog.set_level(logging.INFO, "wirewatch")
     upkeep = Upkeep(threading.Event())
     upkeep.after_tick(str(tmp_path))
-    assert [record.getMessage() for record in caplog.records] == ["8 files of 1 days are now 1"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "8 files of 1 partition are now 1"
+    ]
     assert glob_rows(tmp_path) == before
     assert len(list(tmp_path.glob("passages/date=*/*.parquet"))) == 1
     for number in range(8, 16):

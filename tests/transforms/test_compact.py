@@ -237,7 +237,7 @@ def test_the_command_says_what_it_did(tmp_path, classified, capsys):
     assert capsys.readouterr().out == "Nothing to compact.\n"
     assert main(["compact", "--lake", str(lake)]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("3 days compacted: 13 files are now 3, ")
+    assert out.startswith("3 partitions compacted: 13 files are now 3, ")
     assert out.endswith(" 16 rows, 2 were there twice\n")
     path = put_articles(lake, article_rows(classified, "bad"))
     Path(path).write_bytes(b"not parquet")

@@ -77,6 +77,7 @@ def test_a_host_that_is_asked_too_much_is_asked_no_more(polite, site, answer):
     told = failure(client, site.url()).retry_at
     error = failure(client, site.url("/other"))
     assert (error.error_type, error.retryable, error.retry_at) == ("HostQuiet", True, told)
+    assert error.attempt == 0  # It was not tried, and is not given up for that.
     assert site.paths() == ["/"]
 
 

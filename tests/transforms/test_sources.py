@@ -85,13 +85,15 @@ def test_atom_and_json_feed_say_when_an_item_was_updated(document):
 
 
 @pytest.mark.parametrize("folder", ["/feeds", "https://feeds.example"])
-@pytest.mark.parametrize("name", ["rss20.xml", "feed.json"])
-def test_an_item_without_a_link_is_a_dead_letter_with_its_place_and_title(
-    data, document, folder, name
+@pytest.mark.parametrize(
+    ("name", "item"), [("rss20.xml", "An item without a link"), ("feed.json", "2")]
+)
+def test_an_item_without_a_link_is_a_dead_letter_with_its_id_and_title(
+    data, document, folder, name, item
 ):
     letter = read(document((data / name).read_bytes(), f"{folder}/{name}"))[1]
     assert isinstance(letter, DeadLetter)
-    assert (letter.stage, letter.key) == ("read", f"{folder}/{name}#1")
+    assert (letter.stage, letter.key) == ("read", f"{folder}/{name}#{item}")
     assert (letter.error_type, letter.message) == ("NoLink", "entry has no link")
     assert letter.payload_head in ("An item without a link", "No address")
 
@@ -329,3 +331,21 @@ def test_a_listed_date_keeps_its_offset(document, kind, body, at, offset):
     (entry,) = [item for item in found if isinstance(item, Entry)]
     moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
     assert (entry.published_at, entry.published_offset_minutes) == (moment, offset)
+
+
+def test_a_feed_that_is_broken_before_its_first_entry_is_a_failure(document):
+    body = b"<?xml version='1.0'?><rss version='2.0'><channel><title>Post</title"
+    with pytest.raises(Unusable) as caught:
+        read_document(document(body), "feed")
+    assert caught.value.error_type == "NotAFeed"
+
+
+def test_an_entry_without_a_link_is_the_same_dead_letter_wherever_it_stands(document):
+    lone = "<item><guid isPermaLink='false'>a-1</guid><title>Lone</title></item>"
+    linked = "<item><title>Other</title><link>https://a.example/2</link></item>"
+    keys = []
+    for items in (lone, linked + lone):
+        feed = f"<rss version='2.0'><channel><title>Post</title>{items}</channel></rss>"
+        found = read_document(document(feed.encode()), "feed")
+        keys += [item.key for item in found if isinstance(item, DeadLetter)]
+    assert keys == ["/feeds/feed#a-1"] * 2

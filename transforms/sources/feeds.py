@@ -7,6 +7,7 @@ from calendar import timegm
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
+from xml.sax import SAXParseException
 
 import feedparser
 import lxml.html
@@ -34,6 +35,7 @@ HOUR = re.compile(rb"<hour>\s*(\d{1,2})\s*</hour>")
 DAY = re.compile(rb"<day>\s*([A-Za-z]{6,9})\s*</day>")
 CLOSED = re.compile(rb"</(?:\w+:)?(?:rss|rdf|feed)\s*>", re.I)
 TAIL_BYTES = 4096
+MAX_KEY_CHARS = 200
 
 
 def read_feed(document: Document) -> Iterator[Item]:
@@ -46,8 +48,10 @@ def read_feed(document: Document) -> Iterator[Item]:
     feed = feedparser.parse(
         io.BytesIO(document.body), response_headers=headers, sanitize_html=False
     )
+    problem = feed.get("bozo_exception")
+    if not feed.entries and isinstance(problem, SAXParseException):
+        raise Unusable("NotAFeed", f"nothing can be read in it: {problem}")
     if not feed.version and not feed.entries:
-        problem = feed.get("bozo_exception")
         is_parsing = problem and not isinstance(problem, feedparser.NonXMLContentType)
         raise Unusable("NotAFeed", f"not a feed: {problem if is_parsing else 'no RSS or Atom'}")
     name = document.source.name or line_or_none(feed.feed.get("title")) or document.name
@@ -63,6 +67,7 @@ def read_feed(document: Document) -> Iterator[Item]:
             link=absolute_url(base, item.link) if item.get("link") else None,
             title=plain_title(item),
             authors=authors,
+            identity=item.get("id"),
             published=feed_moment(item),
             updated=stated_moment(item, "updated") if "updated" in item else None,
             content=content,
@@ -151,6 +156,7 @@ def read_json_feed(document: Document) -> Iterator[Item]:
             link=fields.get("url") or fields.get("external_url"),
             title=fields.get("title"),
             authors=[author.get("name") for author in authors if isinstance(author, dict)],
+            identity=fields.get("id"),
             published=parse_moment(fields.get("date_published")),
             updated=parse_moment(fields.get("date_modified")),
             content=content,
@@ -175,6 +181,7 @@ def feed_entry(
     link: object,
     title: object,
     authors: list,
+    identity: object,
     published: Moment | None,
     updated: Moment | None,
     content: bytes | None,
@@ -183,9 +190,11 @@ def feed_entry(
     target = line_or_none(link) or ""
     if not is_web(target):
         reason = f"link is not http(s): {link}" if link else "entry has no link"
+        # What it says of itself: its place changes with each new entry above it.
+        known_by = line_or_none(identity) or line_or_none(title) or str(position)
         yield dead_letter(
             "read",
-            f"{document.location}#{position}",
+            f"{document.location}#{known_by[:MAX_KEY_CHARS]}",
             name,
             Unusable("NoLink", reason),
             str(title or "").encode("utf-8", "replace"),

@@ -250,3 +250,17 @@ def test_sitemaps_and_their_indexes_are_polled_like_feeds(
     # An index is always read whole, so that its sitemaps are read.
     assert newsroom.asked("/index.xml")[1]["If-None-Match"] is None
     assert [poll["entries"] for poll in polls()] == [1, 1, 1, 1]
+
+
+def test_a_feed_that_is_named_and_listed_is_polled_once(run, feed, polls, empty_newsroom, site):
+    url = feed(0)
+    lists = "".join(f"<outline type='rss' text='{n}' xmlUrl='{url}'/>" for n in range(2))
+    opml = f"<opml version='2.0'><body>{lists}</body></opml>"
+    for name in ("/one.opml", "/two.opml"):
+        empty_newsroom.replies[name] = site.Reply(opml, "text/x-opml")
+    listing = [empty_newsroom.url(name) for name in ("/one.opml", "/two.opml")]
+    run("run", *listing)
+    assert len(empty_newsroom.asked("/feed.xml")) == 1
+    run("run", url, *listing)
+    assert len(empty_newsroom.asked("/feed.xml")) == 2
+    assert sum(poll["feed_url"] == url for poll in polls()) == 2

@@ -88,7 +88,7 @@ def test_files_are_read_once_and_again_when_they_change(watch, rows, lake, tmp_p
     assert watched.tick() == ["tick"]
     (folder / "a.txt").write_text(write_story(2))
     assert watched.tick() == ["tick"]
-    assert "1 new articles" in watched.said[0][1]
+    assert "1 new article" in watched.said[0][1]
     assert len({row["article_id"] for row in rows(lake, "passages")}) == 3
 
 

@@ -110,7 +110,7 @@ def test_another_lake_in_its_place_gets_what_it_does_not_have(
     lake.rename(tmp_path / "elsewhere")
     assert wirewatch("run", added.folder / "1.txt", "--lake", lake).code == 0
     assert added.watched.tick() == ["tick"]
-    assert "1 new articles" in added.watched.said[0][1]
+    assert "1 new article" in added.watched.said[0][1]
     assert articles() == articles(tmp_path / "elsewhere") == 2
 
 

@@ -186,7 +186,7 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_lost(child, feed, found,
     url = feed(0)
     watcher = child(url, flags=("--metrics-port", "0"))
     place = watcher.wait_for("healthz").rpartition(" ")[2]
-    watcher.wait_for("1 new articles")
+    watcher.wait_for("1 new article")
     limits = resource.prlimit(watcher.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(watcher.process.pid, resource.RLIMIT_FSIZE, (100, limits[1]))
     feed(0, 1, etag='"new"')
