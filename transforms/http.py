@@ -136,7 +136,8 @@ class HttpClient:
             try:
                 return (yield from self._follow(url, asked, wait))
             except Unusable as error:
-                error.attempt = asked.attempt
+                # A host that rests was not asked this time.
+                error.attempt = asked.attempt - int(error.attempt == 0)
                 again = self._wait_before_next(error, asked)
                 if again is None:
                     raise
