@@ -89,8 +89,14 @@ class Seen:
             self.sight_at, self.revision = check.checked_at, check.revision
 
     def look_entry(self) -> Entry:
-        """The entry that asks for its page again."""
-        look = Look(self.article_id, self.revision, self.etag, self.last_modified)
+        """The entry that asks for its page again.
+
+        Not with validators from before the last fetch: a run that was killed before it wrote
+        its look leaves those of an earlier text, and that text may be there again.
+        """
+        look = Look(self.article_id, self.revision)
+        if self.looked_at >= self.fetched_at:
+            look = dataclasses.replace(look, etag=self.etag, last_modified=self.last_modified)
         return dataclasses.replace(self.entry, look=look)
 
 

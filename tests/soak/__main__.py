@@ -2,11 +2,12 @@
 
     python -m tests.soak [--seconds 600] [--seed N]
 
-Forty feeds on eight loopback hosts publish, revise and withdraw articles, and a quarter of all
-answers is bad. Beside that the watcher is killed 60 times and stopped 20 times, compaction is
-killed 20 times, and a reader reads. Then the newsroom is calm, the watcher may catch up, and the
-lake must hold what was published, each text once. Fewer seconds scale all this down. Exits with
-1 where anything is wrong; then the folder with lake and logs stays.
+Forty feeds on eight loopback hosts publish, revise and withdraw articles and bring earlier texts
+of theirs back, and a quarter of all answers is bad. Beside that the watcher is killed 60 times and
+stopped 20 times, compaction is killed 20 times, and a reader reads. Then the newsroom is calm, the
+watcher may catch up, and the lake must hold what was published, each text once, and have seen last
+what the pages show. Fewer seconds scale all this down. Exits with 1 where anything is wrong; then
+the folder with lake and logs stays.
 """
 
 import argparse
@@ -24,7 +25,16 @@ from tests.soak.compaction import COMPACTIONS, Compactor
 from tests.soak.newsroom import Newsroom
 from tests.soak.reader import Reader
 from tests.soak.server import Desk, serve
-from tests.soak.tally import Verdict, check_files, judge, judge_query, read_rows
+from tests.soak.tally import (
+    Verdict,
+    check_files,
+    history,
+    judge,
+    judge_query,
+    read_looks,
+    read_rows,
+    texts_of,
+)
 from tests.soak.torment import (
     KILLS,
     STOPS,
@@ -82,7 +92,8 @@ def catch_up(newsroom: Newsroom, watcher: Watcher, lake: Path) -> float | None:
     while time.monotonic() < min(gained + CALM_SECONDS, began + MOST_CALM_SECONDS):
         watcher.live(1.0)
         with contextlib.suppress(Exception):  # The tally will say what is unreadable.
-            lost = len(judge(read_rows(lake), newsroom.ledger()).lost)
+            rows, looks = read_rows(lake), read_looks(lake)
+            lost = len(judge(rows, looks, newsroom.ledger()).lost)
             if lost == 0:
                 took = time.monotonic() - began
                 watcher.live(LINGER_SECONDS)
@@ -96,35 +107,38 @@ def final_verdict(newsroom: Newsroom, lake: Path) -> tuple[Verdict, str]:
     """What is wrong with the lake, and what it holds."""
     verdict = check_files(lake)
     try:
-        rows = read_rows(lake)
+        rows, looks = read_rows(lake), read_looks(lake)
     except Exception as error:
         verdict.unreadable.append(f"a bare glob: {error}")
         return verdict, "not to be read"
-    verdict.add(judge(rows, newsroom.ledger()))
-    verdict.add(judge_query(WIREWATCH, lake, rows))
+    verdict.add(judge(rows, looks, newsroom.ledger()))
+    verdict.add(judge_query(WIREWATCH, lake, rows, looks))
     return verdict, holding(lake)
 
 
 def holding(lake: Path) -> str:
     """What a lake holds, in numbers."""
     try:
-        rows = read_rows(lake)
+        rows, looks = read_rows(lake), read_looks(lake)
     except Exception:  # There is nothing yet, or the tally will say what is unreadable.
         return "nothing"
-    texts = {(row.article_id, row.revision) for row in rows}
-    articles = {article_id for article_id, _ in texts}
-    return f"{len(articles)} articles, {len(texts)} revisions, {len(rows)} passages"
+    found = texts_of(rows, looks, Verdict()).values()
+    texts = sum(map(len, found))
+    returns = sum(len(history(one)) - len(set(history(one))) for one in found)
+    return f"{len(found)} articles, {texts} texts, {returns} returns, {len(rows)} passages"
 
 
 def told(newsroom: Newsroom) -> dict[str, str]:
     """What the newsroom did."""
     ledger = newsroom.ledger().values()
-    revisions = sum(len(article.texts) for article in ledger)
+    texts = sum(len(set(article.texts)) for article in ledger)
+    returns = sum(article.returns for article in ledger)
     withdrawn = sum(article.is_withdrawn for article in ledger)
     return {
         "requests": counted(newsroom.requests),
         "faults": counted(newsroom.faults),
-        "published": f"{len(ledger)} articles, {revisions} revisions, {withdrawn} withdrawn",
+        "published": f"{len(ledger)} articles, {texts} texts, {returns} returns, "
+        f"{withdrawn} withdrawn",
     }
 
 

@@ -118,7 +118,7 @@ def sitemap_index(urls: list[str]) -> str:
 
 def page(article: Article, number: int) -> str:
     """The page of an article; what stands around the text is different in every answer."""
-    paragraphs = "".join(f"<p>{escape(paragraph)}</p>\n" for paragraph in article.paragraphs)
+    paragraphs = "".join(f"<p>{escape(paragraph)}</p>\n" for paragraph in article.states[-1])
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         f"<title>{escape(article.title)}</title><link rel='canonical' href='{article.url}'>"

@@ -1,4 +1,5 @@
-"""The newsroom's articles: what it publishes, revises and withdraws when, and what it served.
+"""The newsroom's articles: what it publishes, revises, takes back and withdraws when, and what it
+served.
 
 ``Newsroom`` is the ledger of truth that the lake is held against. Its plan depends on the seed
 alone; moments count in seconds from its opening.
@@ -15,6 +16,8 @@ from tests.soak import prose
 
 FEEDS, HOSTS = 40, 8
 REVISED, WITHDRAWN, LISTED_TWICE = 0.35, 0.08, 0.3
+# Of the changes after an article's first: those that bring back the text before.
+RETURNING = 0.5
 # Articles are dated back over so many days, so that the lake has several partitions. Those that
 # are dated back further, a new process does not look at again.
 DAYS = 3
@@ -24,14 +27,19 @@ DAYS = 3
 class Published:
     """What the newsroom knows of an article when all is over.
 
-    ``texts`` are those of its revisions, in order; ``served`` the numbers of those that were
-    sent whole at least once, counted from 0.
+    ``texts`` is what its page showed, in order; one that returned stands there again. ``served``
+    are the numbers of those that were sent whole at least once, counted from 0.
     """
 
     url: str
     texts: tuple[str, ...]
     served: frozenset[int]
     is_withdrawn: bool
+
+    @property
+    def returns(self) -> int:
+        """How often an earlier text came back."""
+        return len(self.texts) - len(set(self.texts))
 
 
 @dataclasses.dataclass
@@ -43,8 +51,7 @@ class Article:
     feeds: tuple[int, ...]
     published_at: datetime
     updated_at: datetime
-    paragraphs: tuple[str, ...]
-    texts: list[str] = dataclasses.field(default_factory=list)
+    states: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
     served: set[int] = dataclasses.field(default_factory=set)
     is_withdrawn: bool = False
 
@@ -54,18 +61,23 @@ class Article:
 
     @property
     def revision(self) -> int:
-        """The number of the latest revision, counted from 0."""
-        return len(self.texts) - 1
+        """The number of the latest state, counted from 0."""
+        return len(self.states) - 1
 
-    def set_text(self, paragraphs: tuple[str, ...]) -> None:
-        self.paragraphs, self.updated_at = paragraphs, datetime.now(UTC)
-        # As trafilatura gives it: the headline, then a paragraph a line.
-        self.texts.append("\n".join((self.title, *paragraphs)))
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its states as trafilatura gives them: the headline, then a paragraph a line."""
+        return tuple("\n".join((self.title, *paragraphs)) for paragraphs in self.states)
+
+    def show(self, paragraphs: tuple[str, ...]) -> None:
+        """Shows these paragraphs from now on."""
+        self.states.append(paragraphs)
+        self.updated_at = datetime.now(UTC)
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Event:
-    """Something that the newsroom does: publish, revise or withdraw."""
+    """Something that the newsroom does: publish, revise, return or withdraw."""
 
     at: float
     serial: int
@@ -81,9 +93,10 @@ def make_plan(seed: int, articles: int, seconds: float) -> list[Event]:
         events.append(Event(begun, serial, "publish"))
         last = begun
         if chance.random() < REVISED:
-            for _ in range(chance.choice((1, 1, 1, 2, 3))):
+            for change in range(chance.choice((1, 1, 2, 2, 3))):
                 last += chance.uniform(1, 30)
-                events.append(Event(min(last, seconds), serial, "revise"))
+                action = "return" if change and chance.random() < RETURNING else "revise"
+                events.append(Event(min(last, seconds), serial, action))
         if chance.random() < WITHDRAWN:
             events.append(Event(min(last + chance.uniform(0, 40), seconds), serial, "withdraw"))
     # Stable: what befalls one article at one moment stays in order.
@@ -138,9 +151,7 @@ class Newsroom:
         """Every article that was published so far, by its address."""
         with self.lock:
             return {
-                url: Published(
-                    url, tuple(article.texts), frozenset(article.served), article.is_withdrawn
-                )
+                url: Published(url, article.texts, frozenset(article.served), article.is_withdrawn)
                 for url, article in self._by_url.items()
             }
 
@@ -150,12 +161,15 @@ class Newsroom:
             self._done += 1
             if event.action == "publish":
                 self._publish(event.serial)
-            elif event.action == "revise":
-                article = self._articles[event.serial]
+                continue
+            article = self._articles[event.serial]
+            if event.action == "revise":
                 number = article.revision + 2
-                article.set_text(prose.revised(self.seed, event.serial, number, article.paragraphs))
+                article.show(prose.revised(self.seed, event.serial, number, article.states[-1]))
+            elif event.action == "return":
+                article.show(article.states[-2])
             else:
-                self._articles[event.serial].is_withdrawn = True
+                article.is_withdrawn = True
 
     def _publish(self, serial: int) -> None:
         chance = random.Random(f"{self.seed} place {serial}")
@@ -166,6 +180,6 @@ class Newsroom:
         moment = datetime.now(UTC).replace(microsecond=0)
         moment -= timedelta(days=serial % DAYS, seconds=chance.randrange(60))
         url = f"{base}/news/{serial}-{chance.choice(prose.TOWNS).lower().replace(' ', '-')}"
-        article = Article(serial, url, feeds, moment, moment, ())
-        article.set_text(prose.first_text(self.seed, serial))
+        article = Article(serial, url, feeds, moment, moment)
+        article.show(prose.first_text(self.seed, serial))
         self._articles[serial] = self._by_url[url] = article

@@ -230,16 +230,26 @@ def test_an_article_that_is_changed_and_changed_back_shows_its_first_text_again(
     assert len(rows(lake, "passages")) == len(found)
 
 
+@pytest.fixture
+def run_killed(press, lake, child_environment):
+    """Runs and dies when the passages are written, and the checks are not."""
+
+    def command():
+        words = ("run", press.url, "--config", lake.with_name("monitor.yaml"), "--lake", lake)
+        command = (sys.executable, "-c", DIES_BEFORE_CHECKS, *words)
+        killed = subprocess.run(command, env=child_environment, capture_output=True, timeout=60)
+        assert killed.returncode == -signal.SIGKILL
+
+    return command
+
+
 def test_a_run_killed_between_the_passages_and_the_checks_is_not_done_twice(
-    run, press, lake, rows, checks, query, site, child_environment
+    run, run_killed, press, lake, rows, checks, query, site
 ):
     press.publish(site.text(0))
     run("run", press.url, revisions=ALWAYS)
     press.publish(edited(site.text(0)), updated=now())
-    words = ("run", press.url, "--config", lake.with_name("monitor.yaml"), "--lake", lake)
-    command = (sys.executable, "-c", DIES_BEFORE_CHECKS, *words)
-    killed = subprocess.run(command, env=child_environment, capture_output=True, timeout=60)
-    assert killed.returncode == -signal.SIGKILL
+    run_killed()
     before = rows(lake, "passages")
     assert len({row["revision"] for row in before}) == 2
     assert len(rows(lake, "polls")) == 1
@@ -252,6 +262,25 @@ def test_a_run_killed_between_the_passages_and_the_checks_is_not_done_twice(
     assert {check["changed"] for check in checks()} == {False}
     assert rows(lake, "passages") == before
     assert "9 days" in query("select text from articles")[0]["text"]
+
+
+def test_a_text_that_returns_after_such_a_run_is_seen_though_its_etag_is_known(
+    run, run_killed, press, lake, checks, query, site
+):
+    first = site.text(0)
+    press.publish(first)
+    run("run", press.url, revisions=ALWAYS)
+    # A look is what keeps the validators of the first text.
+    press.publish(first, updated=now())
+    run("run", press.url, revisions=ALWAYS)
+    assert checks()[-1]["etag"]
+    press.publish(edited(first), updated=now())
+    run_killed()
+    press.publish(first, updated=now())
+    run("run", press.url, revisions=ALWAYS)
+    assert [check["changed"] for check in checks()] == [False, True]
+    (article,) = query("select text, revisions from articles")
+    assert "3 days" in article["text"] and article["revisions"] == 2
 
 
 def test_a_page_that_moved_stays_one_article_and_one_replaced_by_another_is_left(
