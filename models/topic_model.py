@@ -126,10 +126,6 @@ class TopicModel:
         """ISO 639-1 codes of the languages that the model reads."""
         return self.info.languages
 
-    def count_tokens(self, text: str) -> int:
-        """Number of tokens of the text, special tokens included."""
-        return len(self._encoder.tokenizer.ids(text))
-
     def fits(self, text: str) -> bool:
         """Whether `score` takes the text: it never truncates."""
         return self._encoder.tokenizer.fits(text)

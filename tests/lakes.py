@@ -13,7 +13,7 @@ from apache_beam.io.filesystem import FileMetadata, FileSystem
 from schemas.records import DeadLetter, Poll
 from schemas.rows import passage_rows
 from schemas.tables import ERRORS, PASSAGES, POLLS
-from transforms.lake import put_rows, read_table, table_files
+from transforms.lake import day_files, put_rows, read_table, replace_table, table_files
 
 DAY = datetime(2024, 3, 1, 8, tzinfo=UTC)
 
@@ -47,6 +47,30 @@ def put_letter(lake, number, day=DAY, name=""):
     letter = DeadLetter("fetch", key, None, "Gone", "gone", True, 1, None, day, str(number))
     row = dataclasses.asdict(letter) | {"content": b"\x00x"}
     return put_rows(str(lake), ERRORS, day.date(), [f"{number}{name}"], [row])
+
+
+def fill_day(lake, classified, files=4):
+    """Fills a lake with one day of several files in each table, and returns the articles."""
+    articles = [article_rows(classified, n) for n in range(files)]
+    for number, article in enumerate(articles):
+        put_articles(lake, article)
+        put_poll(lake, number)
+        put_letter(lake, number)
+    return articles
+
+
+def file_names(lake, table=PASSAGES):
+    """The names of a table's files."""
+    return [Path(path).name for path in table_files(str(lake), table)]
+
+
+def relabel(lake, label):
+    """Replaces the first file as reclassify does."""
+    path, mark = next(iter(day_files(str(lake), PASSAGES, DAY.date()).items()))
+    rows = read_table(path)
+    models = [[label] * rows.num_rows]
+    rows = rows.set_column(rows.schema.names.index("model"), rows.schema.field("model"), models)
+    return replace_table(str(lake), path, rows, mark)
 
 
 def glob_rows(lake, table="passages", key="passage_id"):

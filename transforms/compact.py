@@ -36,8 +36,6 @@ from transforms.storage import (
 )
 from transforms.swap import CannotExchange, exchange_folders, link_file
 
-# What a day must have of files that are not compacted before a watcher takes it up.
-WATCHED_FILES = 8
 # How often a day is begun again because its files were replaced meanwhile.
 TRIES = 3
 # For so long a reader may be at work on what it listed, or a writer at a file not yet whole.
@@ -67,20 +65,6 @@ class CompactionRunning(Exception):
     """Another compaction is at work on the lake."""
 
 
-def compact_closed(lake: str, now: datetime) -> CompactResult:
-    """What a watcher does from time to time: compacts closed days that have many small files.
-
-    ``now`` is in UTC. Where there is nothing to do it only lists the lake. It raises nothing
-    that a later call could mend: such is said in ``skipped``.
-    """
-    try:
-        return compact_lake(lake, now.date(), WATCHED_FILES)
-    except CompactionRunning:
-        return CompactResult(skipped=("another compaction is at work on this lake",))
-    except OSError as error:
-        return CompactResult(skipped=(f"{lake}: cannot be compacted: {error}",))
-
-
 def compact_lake(
     lake: str, before: date, least: int = 1, layout: Layout | None = None
 ) -> CompactResult:
@@ -89,8 +73,6 @@ def compact_lake(
     Raises CompactionRunning, and OSError where the lake cannot be changed at all.
     """
     total = CompactResult()
-    if not is_remote(lake) and not os.path.isdir(lake):
-        return total
     with compaction_lock(lake):
         clear(lake, datetime.now(UTC))
         for table in TABLES.values():
@@ -101,12 +83,6 @@ def compact_lake(
                     reason = f"{table.name} of {day.isoformat()}: {error}"
                     total = total.plus(CompactResult(skipped=(reason,)))
     return total
-
-
-def clear_unfinished(lake: str) -> None:
-    """Clears what compactions that crashed have left, unless one is at work."""
-    with contextlib.suppress(CompactionRunning), compaction_lock(lake):
-        clear(lake, datetime.now(UTC))
 
 
 def due_days(lake: str, table: Table, before: date, least: int) -> list[date]:

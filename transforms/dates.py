@@ -69,12 +69,6 @@ def zone(name: str | None, offset: int | None) -> tzinfo | None:
     return None if hours is None else tz.tzoffset(None, hours * 3600)
 
 
-def parse_date(value: object) -> datetime | None:
-    """The moment of ``parse_moment``, in UTC, without its offset."""
-    moment = parse_moment(value)
-    return moment and moment.at
-
-
 def in_utc(moment: datetime) -> datetime | None:
     """A datetime in UTC; naive ones are taken as UTC. None where the calendar ends or
     the offset cannot be."""

@@ -1,4 +1,5 @@
-"""A server whose answers are bytes, sent as they are or as slowly as a test likes."""
+"""A server whose answers are bytes, sent as they are or as slowly as a test likes; and what comes
+while a day of a lake is compacted."""
 
 import dataclasses
 import socket
@@ -8,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import pytest
+
+from transforms import compact
 
 
 def plain(body: bytes = b"ok", *headers: str, status: str = "200 OK", length: int = -1) -> bytes:
@@ -121,3 +124,21 @@ def other_site() -> Iterator[Site]:
 def answer() -> Callable[..., bytes]:
     """Makes the bytes of an answer."""
     return plain
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Does something after a day's files are merged and before they are put in place."""
+
+    def arrange(*actions):
+        waiting, merge = list(actions), compact.merge_files
+
+        def merge_then_act(*arguments):
+            merged = merge(*arguments)
+            if waiting:
+                waiting.pop(0)()
+            return merged
+
+        monkeypatch.setattr(compact, "merge_files", merge_then_act)
+
+    return arrange

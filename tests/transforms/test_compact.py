@@ -1,11 +1,9 @@
-"""Compaction beside readers and writers, on disk and on an object store."""
+"""Compaction beside readers and writers, on a disk that exchanges folders."""
 
-import errno
 import json
-import platform
 import threading
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -13,41 +11,25 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.query import read_lake
+from pipelines.upkeep import LEAST_FILES
 from schemas.tables import ERRORS, PASSAGES, POLLS
 from tests.lakes import (
     DAY,
-    BucketFileSystem,
-    Killed,
     article_rows,
+    file_names,
+    fill_day,
     glob_rows,
-    our_rows,
     put_articles,
-    put_letter,
-    put_poll,
+    relabel,
     unique,
 )
-from transforms import compact, swap
-from transforms.compact import clear_unfinished, compact_closed, compact_lake
-from transforms.lake import day_files, read_table, replace_table, table_files
-from transforms.replaced import record_paths
+from transforms import compact
+from transforms.compact import compact_lake
+from transforms.lake import day_files, read_table, replace_table
 from transforms.storage import lake_lock
 
 NOW = DAY + timedelta(days=2)
 TODAY = NOW.date()
-
-
-def fill(lake, classified, files=4):
-    """A lake with one day of several files in each table, and the articles in it."""
-    articles = [article_rows(classified, n) for n in range(files)]
-    for number, article in enumerate(articles):
-        put_articles(lake, article)
-        put_poll(lake, number)
-        put_letter(lake, number)
-    return articles
-
-
-def files(lake, table=PASSAGES):
-    return [Path(path).name for path in table_files(str(lake), table)]
 
 
 def aside(lake):
@@ -59,92 +41,50 @@ def aside(lake):
     )
 
 
-@pytest.fixture
-def meanwhile(monkeypatch):
-    """Does something after a day's files are merged and before they are put in place."""
-
-    def arrange(*actions):
-        waiting, merge = list(actions), compact.merge_files
-
-        def merge_then_act(*arguments):
-            merged = merge(*arguments)
-            if waiting:
-                waiting.pop(0)()
-            return merged
-
-        monkeypatch.setattr(compact, "merge_files", merge_then_act)
-
-    return arrange
-
-
-@pytest.fixture
-def no_exchange(monkeypatch):
-    """A disk that cannot exchange two folders."""
-    monkeypatch.setattr(swap, "exchange_call", lambda one, other: errno.EINVAL)
-
-
-@pytest.fixture
-def bucket(monkeypatch):
-    monkeypatch.setattr(BucketFileSystem, "files", {})
-    monkeypatch.setattr(BucketFileSystem, "changes_left", None)
-    return "bucket://news/lake"
-
-
 def test_closed_days_of_every_table_become_one_file(tmp_path, classified):
-    articles = fill(tmp_path, classified)
+    articles = fill_day(tmp_path, classified)
     put_articles(tmp_path, article_rows(classified, "today", published=NOW))
     result = compact_lake(str(tmp_path), TODAY)
     assert (result.days, result.files_before, result.files_after) == (3, 12, 3)
     assert (result.rows, result.rows_dropped, result.skipped) == (16, 0, ())
     assert all(len(day_files(str(tmp_path), t, DAY.date())) == 1 for t in (PASSAGES, ERRORS, POLLS))
-    assert len(files(tmp_path)) == 2
+    assert len(file_names(tmp_path)) == 2
     today = article_rows(classified, "today", published=NOW)
     assert glob_rows(tmp_path) == unique(*articles, today)
     assert sum(glob_rows(tmp_path, "polls", "feed_url").values()) == 4
     assert sum(glob_rows(tmp_path, "errors", "letter_id").values()) == 4
     assert aside(tmp_path) == []
-    before = files(tmp_path)
+    before = file_names(tmp_path)
     assert compact_lake(str(tmp_path), TODAY).days == 0
-    assert files(tmp_path) == before
+    assert file_names(tmp_path) == before
 
 
 def test_a_watcher_takes_up_days_of_many_small_files(tmp_path, classified):
     lake = str(tmp_path)
-    assert compact_closed(str(tmp_path / "none"), NOW).days == 0
-    assert not (tmp_path / "none").exists()
-    fill(tmp_path, classified, 7)
-    assert compact_closed(lake, NOW).days == 0
+    fill_day(tmp_path, classified, LEAST_FILES - 1)
+    assert compact_lake(lake, TODAY, LEAST_FILES).days == 0
     put_articles(tmp_path, article_rows(classified, 7))
-    assert compact_closed(lake, DAY).days == 0
-    assert compact_closed(lake, NOW).days == 1
+    assert compact_lake(lake, DAY.date(), LEAST_FILES).days == 0
+    assert compact_lake(lake, TODAY, LEAST_FILES).days == 1
     put_articles(tmp_path, article_rows(classified, 8))
-    assert compact_closed(lake, NOW).days == 0
-    assert (len(files(tmp_path)), len(files(tmp_path, POLLS))) == (2, 7)
+    assert compact_lake(lake, TODAY, LEAST_FILES).days == 0
+    assert (len(file_names(tmp_path)), len(file_names(tmp_path, POLLS))) == (2, 7)
 
 
 def test_what_comes_while_a_day_is_merged_is_kept(tmp_path, classified, meanwhile):
-    articles = fill(tmp_path, classified)
+    articles = fill_day(tmp_path, classified)
     late = article_rows(classified, "late")
     meanwhile(lambda: put_articles(tmp_path, late))
     compact_lake(str(tmp_path), TODAY)
     assert glob_rows(tmp_path) == unique(*articles, late)
-    assert len(files(tmp_path)) == 2
+    assert len(file_names(tmp_path)) == 2
     compact_lake(str(tmp_path), TODAY)
     assert glob_rows(tmp_path) == unique(*articles, late)
-    assert len(files(tmp_path)) == 1
-
-
-def relabel(lake, label):
-    """Replaces the first file as reclassify does."""
-    path, mark = next(iter(day_files(str(lake), PASSAGES, DAY.date()).items()))
-    rows = read_table(path)
-    models = [[label] * rows.num_rows]
-    rows = rows.set_column(rows.schema.names.index("model"), rows.schema.field("model"), models)
-    return replace_table(str(lake), path, rows, mark)
+    assert len(file_names(tmp_path)) == 1
 
 
 def test_a_file_that_is_replaced_meanwhile_is_merged_as_it_is_now(tmp_path, classified, meanwhile):
-    articles = fill(tmp_path, classified)
+    articles = fill_day(tmp_path, classified)
     meanwhile(lambda: relabel(tmp_path, "new model"))
     assert compact_lake(str(tmp_path), TODAY).skipped == ()
     assert glob_rows(tmp_path) == unique(*articles)
@@ -152,7 +92,7 @@ def test_a_file_that_is_replaced_meanwhile_is_merged_as_it_is_now(tmp_path, clas
 
 
 def test_a_day_that_changes_all_the_time_is_left_as_it_is(tmp_path, classified, meanwhile):
-    articles = fill(tmp_path, classified)
+    articles = fill_day(tmp_path, classified)
     meanwhile(*[lambda n=n: relabel(tmp_path, f"{n}") for n in range(3)])
     (reason,) = compact_lake(str(tmp_path), TODAY).skipped
     assert reason == "passages of 2024-03-01: its files were replaced while it was compacted"
@@ -162,7 +102,7 @@ def test_a_day_that_changes_all_the_time_is_left_as_it_is(tmp_path, classified, 
 
 def test_what_was_compacted_meanwhile_is_not_put_again(tmp_path, classified):
     """A reclassification that read a file before it was merged must not bring it back."""
-    articles = fill(tmp_path, classified)
+    articles = fill_day(tmp_path, classified)
     path, mark = next(iter(day_files(str(tmp_path), PASSAGES, DAY.date()).items()))
     rows = read_table(path)
     compact_lake(str(tmp_path), TODAY)
@@ -171,30 +111,28 @@ def test_what_was_compacted_meanwhile_is_not_put_again(tmp_path, classified):
 
 
 def test_a_day_does_not_change_while_a_writer_puts_a_file(tmp_path, classified):
-    fill(tmp_path, classified)
+    fill_day(tmp_path, classified)
     with lake_lock(str(tmp_path), shared=True):
         other = threading.Thread(target=compact_lake, args=(str(tmp_path), TODAY))
         other.start()
         other.join(0.5)
-        assert other.is_alive() and len(files(tmp_path)) == 4
+        assert other.is_alive() and len(file_names(tmp_path)) == 4
     other.join()
-    assert len(files(tmp_path)) == 1
+    assert len(file_names(tmp_path)) == 1
 
 
 def test_of_two_compactions_one_is_refused(tmp_path, classified, capsys):
-    fill(tmp_path, classified)
+    fill_day(tmp_path, classified)
     with compact.compaction_lock(str(tmp_path)):
         assert main(["compact", "--lake", str(tmp_path)]) == 2
         assert "another compaction is at work on this lake" in capsys.readouterr().err
-        assert "another compaction" in compact_closed(str(tmp_path), NOW).skipped[0]
-        clear_unfinished(str(tmp_path))
     assert main(["compact", "--lake", str(tmp_path)]) == 0
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_readers_of_a_bare_glob_see_every_row_once_at_every_moment(tmp_path, classified):
     """Readers and a writer go on while days are compacted over and over."""
-    articles = fill(tmp_path, classified, 8)
+    articles = fill_day(tmp_path, classified, 8)
     fixed, ended, seen = unique(*articles), threading.Event(), Counter()
 
     def watch():
@@ -231,7 +169,7 @@ def test_readers_of_a_bare_glob_see_every_row_once_at_every_moment(tmp_path, cla
 
 def test_the_command_says_what_it_did(tmp_path, classified, capsys):
     lake = tmp_path / "lake"
-    articles = fill(lake, classified)
+    articles = fill_day(lake, classified)
     put_articles(lake, articles[0], name="again")
     assert main(["compact", "--lake", str(lake), "--before", "2024-03-01"]) == 0
     assert capsys.readouterr().out == "Nothing to compact.\n"
@@ -246,6 +184,7 @@ def test_the_command_says_what_it_did(tmp_path, classified, capsys):
     assert json.loads(found.out)["days"] == 0
     assert found.err.startswith("wirewatch: not compacted: passages of 2024-03-01: ")
     assert main(["compact", "--lake", str(tmp_path / "gone")]) == 2
+    assert not (tmp_path / "gone").exists()
     assert main(["compact", "--lake", "nowhere://lake"]) == 2
 
 
@@ -253,86 +192,3 @@ def test_a_lake_that_cannot_be_changed_is_said(tmp_path, capsys):
     (tmp_path / ".unfinished").write_text("in the way")
     assert main(["compact", "--lake", str(tmp_path)]) == 2
     assert "the lake cannot be compacted: File exists" in capsys.readouterr().err
-    assert "cannot be compacted" in compact_closed(str(tmp_path), NOW).skipped[0]
-
-
-def test_a_disk_without_exchange_is_compacted_by_records(
-    tmp_path, classified, no_exchange, meanwhile
-):
-    articles = fill(tmp_path, classified)
-    late = article_rows(classified, "late")
-    meanwhile(lambda: put_articles(tmp_path, late))
-    result = compact_lake(str(tmp_path), TODAY)
-    assert (result.days, result.skipped) == (3, ())
-    assert glob_rows(tmp_path) == our_rows(tmp_path) == unique(*articles, late)
-    assert len(files(tmp_path)) == 2
-    # A writer that tries its bundle again puts a file of the old name: it is not there twice.
-    put_articles(tmp_path, articles[0])
-    assert our_rows(tmp_path) == unique(*articles, late)
-    compact_lake(str(tmp_path), TODAY)
-    assert glob_rows(tmp_path) == unique(*articles, late)
-
-
-def test_a_replaced_file_is_noticed_without_exchange(tmp_path, classified, no_exchange, meanwhile):
-    articles = fill(tmp_path, classified)
-    meanwhile(lambda: relabel(tmp_path, "new model"))
-    compact_lake(str(tmp_path), TODAY)
-    assert our_rows(tmp_path) == unique(*articles)
-    assert our_rows(tmp_path, key="model") == {"new model": 2, "test 1": 6}
-
-
-def test_records_go_when_they_are_old(tmp_path, classified, no_exchange):
-    lake = str(tmp_path)
-    fill(tmp_path, classified)
-    compact_lake(lake, TODAY)
-    assert len(record_paths(lake)) == 3
-    compact.clear(lake, datetime.now(UTC) + timedelta(hours=23))
-    assert len(record_paths(lake)) == 3
-    compact.clear(lake, datetime.now(UTC) + timedelta(hours=25))
-    assert record_paths(lake) == ()
-
-
-def test_a_bucket_is_compacted(bucket, classified):
-    articles = fill(bucket, classified)
-    result = compact_lake(bucket, TODAY)
-    assert (result.days, result.files_before, result.files_after) == (3, 12, 3)
-    assert our_rows(bucket) == unique(*articles)
-    assert sum("/passages/" in path for path in BucketFileSystem.files) == 1
-
-
-def test_a_compaction_of_a_bucket_that_ends_anywhere_is_made_good(bucket, classified):
-    """It is ended before each change of the bucket; our readers never see a difference."""
-    articles = fill(bucket, classified, 2)
-    before = dict(BucketFileSystem.files)
-    for step in range(200):
-        BucketFileSystem.files.clear()
-        BucketFileSystem.files.update(before)
-        BucketFileSystem.changes_left = step
-        try:
-            compact_lake(bucket, TODAY)
-            break
-        except Killed:
-            BucketFileSystem.changes_left = None
-        assert our_rows(bucket) == unique(*articles), step
-        assert our_rows(bucket, POLLS, "feed_url").total() == 2, step
-        assert compact_lake(bucket, TODAY).skipped == ()
-        assert our_rows(bucket) == unique(*articles), step
-        tables = Counter(path.split("/")[4] for path in BucketFileSystem.files)
-        assert [tables[table] for table in ("passages", "errors", "polls")] == [1, 1, 1], step
-        assert not [path for path in BucketFileSystem.files if ".pending." in path]
-    assert step >= 15
-
-
-def test_a_day_that_another_machine_compacts_is_left_to_it(bucket, classified, monkeypatch):
-    articles = fill(bucket, classified)
-    name = platform.node()
-    monkeypatch.setattr(platform, "node", lambda: "other")
-    BucketFileSystem.changes_left = 2
-    with pytest.raises(Killed):
-        compact_lake(bucket, TODAY)
-    BucketFileSystem.changes_left = None
-    monkeypatch.setattr(platform, "node", lambda: name)
-    found = compact_lake(bucket, TODAY)
-    assert found.days == 2
-    assert found.skipped == ("passages of 2024-03-01: a compaction on other is at work on it",)
-    assert our_rows(bucket) == unique(*articles)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.dates import first_believable, parse_date, parse_moment
+from transforms.dates import first_believable, parse_moment
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -45,8 +45,8 @@ def test_what_is_no_whole_date_is_none(value):
 
 @given(st.one_of(st.text(), st.from_regex(r"[0-9T:+\-. /GMTadnp,]{1,40}", fullmatch=True)))
 def test_any_text_is_a_date_in_utc_or_none(text):
-    moment = parse_date(text)
-    assert moment is None or moment.utcoffset() == timedelta(0)
+    moment = parse_moment(text)
+    assert moment is None or moment.at.utcoffset() == timedelta(0)
 
 
 def test_the_first_that_can_be_true_is_taken():
