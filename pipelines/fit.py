@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.settings import Topic, UserError, load_settings, load_topics, topics_file
+from configs.settings import UserError, load_settings
+from configs.topics import Topic, load_topics, topics_file
 from models.custom import CustomFigures, cross_validate, fit_head, other_texts, read_background
 from models.encoder import Encoder
 from models.fitted import CUSTOM_THRESHOLD, FITTED_FILE, FittedHead, examples_id, write_fitted

@@ -16,7 +16,8 @@ from transforms.classify import ClassifyPassages, TopicPolicy
 from transforms.close import CloseLetters
 from transforms.cluster import ClusterArticles, CopyPolicy
 from transforms.deadletter import letter_input
-from transforms.drop import DropKnownArticles, DropKnownEntries
+from transforms.drop_articles import DropKnownArticles
+from transforms.drop_entries import DropKnownEntries
 from transforms.extract import ExtractArticles
 from transforms.fetch import FetchPages
 from transforms.http import HttpPolicy

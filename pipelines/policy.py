@@ -3,7 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from configs.settings import Settings, Topic, UserError, load_settings, load_topics, topics_file
+from configs.settings import Settings, UserError, load_settings
+from configs.topics import Topic, load_topics, topics_file
 from models import DEFAULT_MODEL
 from models.fitted import (
     CUSTOM_THRESHOLD,

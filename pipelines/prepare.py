@@ -18,8 +18,8 @@ from configs.settings import (
     UserError,
     config_sources,
     load_settings,
-    load_topics,
 )
+from configs.topics import load_topics
 from pipelines.monitor import MonitorPlan
 from pipelines.options import RunFlags
 from pipelines.policy import open_model, topic_policy

@@ -11,7 +11,8 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.views import NAMES, VIEWS
-from schemas.tables import TABLES, Table
+from schemas.table import Table
+from schemas.tables import TABLES
 from transforms.clean import escaped_json, one_line, spreadsheet_text
 from transforms.lake import table_files
 

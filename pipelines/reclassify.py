@@ -16,7 +16,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
-from configs.settings import UserError, load_settings, load_topics
+from configs.settings import UserError, load_settings
+from configs.topics import load_topics
 from pipelines.arguments import day
 from pipelines.options import add_beam_arguments, beam_options
 from pipelines.policy import open_model, topic_policy

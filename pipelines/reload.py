@@ -5,7 +5,8 @@ import hashlib
 import logging
 from pathlib import Path
 
-from configs.settings import UserError, load_settings, topics_file
+from configs.settings import UserError, load_settings
+from configs.topics import topics_file
 from models.fitted import FITTED_FILE
 from pipelines.logs import say
 from pipelines.monitor import MonitorPlan

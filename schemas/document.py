@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from schemas.tables import TABLES, Table
+from schemas.table import Table
+from schemas.tables import TABLES
 
 PAGE = Path(__file__).with_name("README.md")
 INTRODUCTION = """\

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from schemas.tables import TABLES, Table, stable_id
+from schemas.table import Table
+from schemas.tables import TABLES, stable_id
 from transforms.compacted import PREFIX
 from transforms.lake import day_files, file_date, file_name, table_files
 from transforms.merge import Layout, Merged, Unmergeable, merge_files

@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.tables import Table, stable_id
+from schemas.table import Table
+from schemas.tables import stable_id
 from transforms.replaced import hidden_files, read_records, record_paths
 from transforms.storage import (
     Mark,

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from schemas.tables import Table
+from schemas.table import Table
 from transforms.compacted import MERGED, PREFIX, merged_names
 
 # What DuckDB may take; a day of 1.1 GB then peaks at 790 MB for the whole process. With more

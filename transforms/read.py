@@ -1,8 +1,7 @@
-"""Reads sources: folders and globs into files, feeds and lists into entries."""
+"""Reads sources: feeds, lists, archives, pages and texts into entries."""
 
 import dataclasses
 import time
-from collections.abc import Iterable
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -11,15 +10,8 @@ from schemas.records import DeadLetter, Entry, Poll, Source
 from transforms.count import count
 from transforms.deadletter import Unusable, dead_letter, letter_id, letter_input
 from transforms.decode import gunzip
-from transforms.files import (
-    expand_source,
-    is_utf8,
-    looks_like_archive,
-    open_archive,
-    read_file,
-    read_head,
-    web_archives,
-)
+from transforms.expand import STAGE, ExpandSource, first_source
+from transforms.files import looks_like_archive, open_archive, read_file, read_head, web_archives
 from transforms.http import HttpPolicy, lane_of, open_client
 from transforms.ledger import Ledger, LedgerPolicy, open_ledger
 from transforms.listed import remember_listed
@@ -31,8 +23,6 @@ from transforms.sources import KINDS, POLLED, Document, Hints, Item, detect_kind
 from transforms.sources.archives import HEAD_BYTES, archive_items, is_archive
 from transforms.urls import is_web
 
-STAGE = "read"
-
 
 def read_document(document: Document, kind: str) -> list[Item]:
     """What a document of a kind lists. Raises Unusable."""
@@ -42,11 +32,6 @@ def read_document(document: Document, kind: str) -> list[Item]:
         raise
     except Exception as error:  # A parser may fail in any way on hostile bytes.
         raise Unusable(type(error).__name__, f"cannot be read as {kind}: {error}") from error
-
-
-def first_source(same: tuple[str, Iterable[Source]]) -> Source:
-    """The source to read of several with one location, the same on every engine."""
-    return min(same[1], key=lambda s: (s.name is None, s.name or "", s.kind or "", s.lang or ""))
 
 
 class ReadSource(ConcurrentDoFn):
@@ -230,30 +215,6 @@ class ReadSource(ConcurrentDoFn):
             count(f"errors_{output.value.stage}")
         elif output.tag == "skipped":
             count("feeds_skipped")
-
-
-class ExpandSource(beam.DoFn):
-    """Gives the files of a folder or glob."""
-
-    def process(self, element: Source):
-        try:
-            expanded = expand_source(element)
-        except Unusable as error:
-            yield self._error(element, error)
-            return
-        count("sources", len(expanded))
-        for source in expanded:
-            if is_utf8(source.location):
-                yield source
-            else:
-                yield self._error(source, Unusable("BadName", "the file's name is not UTF-8"))
-
-    @staticmethod
-    def _error(source: Source, error: Unusable) -> TaggedOutput:
-        count(f"errors_{STAGE}")
-        given = source if is_utf8(source.location) else None
-        letter = dead_letter(STAGE, source.location, source.name, error, given=given)
-        return TaggedOutput("errors", letter)
 
 
 class ReadSources(beam.PTransform):

@@ -14,7 +14,7 @@ import platform
 import uuid
 from datetime import date, datetime
 
-from schemas.tables import Table
+from schemas.table import Table
 from transforms.storage import UNFINISHED, paths_below, put_bytes, read_bytes, remove_files
 
 PENDING, COMMITTED = ".pending.json", ".committed.json"

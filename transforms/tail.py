@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from schemas.tables import Table
+from schemas.table import Table
 from transforms.compacted import PREFIX, merged_names
 from transforms.lake import file_date, file_name, is_remote, open_table, read_table, table_files
 

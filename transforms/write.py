@@ -9,7 +9,8 @@ import apache_beam as beam
 
 from schemas.records import Check, ClassifiedArticle, DeadLetter, Poll
 from schemas.rows import event_date, passage_rows, passages_date
-from schemas.tables import PASSAGES, Table, stable_id
+from schemas.table import Table
+from schemas.tables import PASSAGES, stable_id
 from transforms.count import count
 from transforms.lake import put_rows
 from transforms.ledger import Ledger, LedgerPolicy, open_ledger

@@ -4,13 +4,8 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from configs.settings import (
-    PACKAGED,
-    UserError,
-    config_sources,
-    load_settings,
-    load_topics,
-)
+from configs.settings import PACKAGED, UserError, config_sources, load_settings
+from configs.topics import load_topics
 from pipelines.prepare import check_source, http_policy, named_hosts
 from schemas.records import Source
 from transforms.sources import KINDS

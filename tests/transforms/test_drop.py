@@ -8,7 +8,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from schemas.records import Entry
 from schemas.rows import passage_rows
 from schemas.tables import PASSAGES
-from transforms.drop import DropKnownArticles, DropKnownEntries, first_entry
+from transforms.drop_articles import DropKnownArticles
+from transforms.drop_entries import DropKnownEntries, first_entry
 from transforms.lake import put_rows
 
 DAY = datetime(2024, 3, 1, tzinfo=UTC)
