@@ -72,12 +72,8 @@ def make_report(
     Passages in a language the model does not read have no prediction: they are counted as
     unsupported and left out of every figure.
     """
-    names = np.array(
-        [
-            passage_language(p.text, lang) or "unknown"
-            for p, lang in zip(passages, languages, strict=True)
-        ]
-    )
+    pairs = zip(passages, languages, strict=True)
+    names = np.array([passage_language(p.text, lang) or "unknown" for p, lang in pairs])
     read = np.array([result.topics is not None for result in results])
     labels = np.array([[topic in p.topics for topic in topics] for p in passages])
     hits = np.array([[topic in (r.topics or ()) for topic in topics] for r in results])
@@ -86,20 +82,17 @@ def make_report(
     def figures(rows: np.ndarray) -> Figures:
         return passage_figures(topics, labels[rows], hits[rows], scores[rows])
 
+    def of_rows(rows: np.ndarray) -> dict[str, Any]:
+        own = figures(read & rows)
+        counts = {"passages": int(rows.sum()), "unsupported": int((~read & rows).sum())}
+        return {**counts, "macro_f1": own.macro_f1, "off_topic_hit": own.off_topic_hit}
+
     overall = figures(read)
     return {
         "macro_f1": overall.macro_f1,
         "topics": {name: dataclasses.asdict(one) for name, one in overall.topics.items()},
         "off_topic_hit": overall.off_topic_hit,
-        "by_lang": {
-            str(name): {
-                "passages": int((names == name).sum()),
-                "unsupported": int((~read & (names == name)).sum()),
-                "macro_f1": figures(read & (names == name)).macro_f1,
-                "off_topic_hit": figures(read & (names == name)).off_topic_hit,
-            }
-            for name in np.unique(names)
-        },
+        "by_lang": {str(name): of_rows(names == name) for name in np.unique(names)},
         "model": policy.label,
         "passages": len(passages),
         "unsupported": int((~read).sum()),

@@ -53,6 +53,11 @@ class MonitorPlan:
     letters: tuple[DeadLetter, ...] = ()
     listed: tuple[Source, ...] = ()
 
+    @property
+    def past(self) -> tuple[str, PollPolicy, LedgerPolicy, RevisionPolicy]:
+        """Where the lake is, and what decides which of it counts."""
+        return self.lake, self.polls, self.ledger, self.revisions
+
 
 def letter_entries(letter: DeadLetter) -> list[Entry]:
     """The entry that a dead letter stands for; none where it is of a source."""
@@ -60,21 +65,26 @@ def letter_entries(letter: DeadLetter) -> list[Entry]:
     return [given] if isinstance(given, Entry) else []
 
 
-def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
-    """Adds the monitor to a pipeline. Step names are stable, for runners that update jobs."""
+def read_all(pipeline: beam.Pipeline, plan: MonitorPlan) -> tuple[dict, dict]:
+    """What the plan's sources list, and what the feeds do that lists among them name."""
     sources = pipeline | "Sources" >> beam.Create(plan.sources)
-    letters = pipeline | "Letters" >> beam.Create(plan.letters)
-    retried = letters | "Retry" >> beam.FlatMap(letter_entries).with_output_types(Entry)
-    past = (plan.lake, plan.polls, plan.ledger, plan.revisions)
-    read = sources | "ReadSources" >> ReadSources(plan.http, plan.threads, *past)
+    read = sources | "ReadSources" >> ReadSources(plan.http, plan.threads, *plan.past)
     known = pipeline | "KnownListed" >> beam.Create(plan.listed)
     named = frozenset(source.location for source in plan.sources)
     lists = (known, read["listed"]) | "Listed" >> beam.Flatten()
     others = lists | "NotNamed" >> beam.Filter(lambda source: source.location not in named)
-    listed = others | "ReadListed" >> ReadSources(plan.http, plan.threads, *past, nested=True)
+    listed = others | "ReadListed" >> ReadSources(plan.http, plan.threads, *plan.past, nested=True)
+    return read, listed
+
+
+def build(pipeline: beam.Pipeline, plan: MonitorPlan) -> None:
+    """Adds the monitor to a pipeline. Step names are stable, for runners that update jobs."""
+    letters = pipeline | "Letters" >> beam.Create(plan.letters)
+    retried = letters | "Retry" >> beam.FlatMap(letter_entries).with_output_types(Entry)
+    read, listed = read_all(pipeline, plan)
     entries = (retried, read["entries"], listed["entries"]) | "Entries" >> beam.Flatten()
 
-    new = entries | "DropKnownEntries" >> DropKnownEntries(*past)
+    new = entries | "DropKnownEntries" >> DropKnownEntries(*plan.past)
     fetched = new["entries"] | "FetchPages" >> FetchPages(plan.http, plan.threads, plan.polls.tries)
     extracted = fetched.pages | "ExtractArticles" >> ExtractArticles(plan.extract)
     said = extracted.articles | "DropKnownArticles" >> DropKnownArticles(

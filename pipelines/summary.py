@@ -41,6 +41,15 @@ order by source
 """
 
 
+# Counters that a summary gives under their own names.
+COUNTED = (
+    *("sources", "feeds", "feeds_unchanged", "dates_refused", "texts_from_feed", "letters_done"),
+    *("entries", "entries_waiting", "entries_given_up", "entries_repeated"),
+    *("articles", "articles_changed", "articles_copied", "articles_repeated", "checks_failed"),
+    *("passages_unsupported", "passages_hit"),
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Summary:
     """The counts of a run, its newest hits and the sources it could not read."""
@@ -97,37 +106,21 @@ def summarise(
     # Imported when needed: a watcher reads counters and never sums up.
     from pipelines.query import read_lake
 
-    found = read_lake(lake, lambda connection: lake_reports(connection, began, newest))
+    said: dict[str, Any] = {name: counters.get(name, 0) for name in COUNTED}
+    said |= read_lake(lake, lambda connection: lake_reports(connection, began, newest))
     return Summary(
         lake=lake,
         seconds=round(seconds, 1),
-        sources=counters.get("sources", 0),
-        feeds=counters.get("feeds", 0),
-        entries=counters.get("entries", 0),
-        articles=counters.get("articles", 0),
         articles_known=counters.get("articles_known", 0) + counters.get("entries_known", 0),
         passages=counters.get("passages_written", 0),
-        passages_unsupported=counters.get("passages_unsupported", 0),
-        passages_hit=counters.get("passages_hit", 0),
         hits={topic: counters.get(f"hits_{topic}", 0) for topic in topics},
-        dates_refused=counters.get("dates_refused", 0),
         dead_letters={
             name.removeprefix("errors_"): number
             for name, number in sorted(counters.items())
             if name.startswith("errors_")
         },
-        texts_from_feed=counters.get("texts_from_feed", 0),
-        letters_done=counters.get("letters_done", 0),
-        entries_waiting=counters.get("entries_waiting", 0),
         feed_health=feed_health(lake, began),
-        articles_repeated=counters.get("articles_repeated", 0),
-        entries_given_up=counters.get("entries_given_up", 0),
-        entries_repeated=counters.get("entries_repeated", 0),
-        feeds_unchanged=counters.get("feeds_unchanged", 0),
-        articles_changed=counters.get("articles_changed", 0),
-        articles_copied=counters.get("articles_copied", 0),
-        checks_failed=counters.get("checks_failed", 0),
-        **found,
+        **said,
     )
 
 

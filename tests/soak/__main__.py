@@ -12,6 +12,7 @@ the folder with lake and logs stays.
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import secrets
 import shutil
@@ -142,8 +143,20 @@ def told(newsroom: Newsroom) -> dict[str, str]:
     }
 
 
-def soak(work: Path, seconds: float, seed: int) -> bool:
-    """Runs all of it and prints the table; whether all is well."""
+@dataclasses.dataclass
+class Course:
+    """How it went: what the lake held when the newsroom grew calm, and the seconds after that
+    until it had all, if it did."""
+
+    newsroom: Newsroom
+    deeds: Deeds
+    reader: Reader
+    early: str
+    took: float | None
+
+
+def play(work: Path, seconds: float, seed: int) -> Course:
+    """Publishes, kills and reads for so long, and lets the watcher catch up."""
     began, share, lake = time.monotonic(), seconds / FULL_SECONDS, work / "lake"
     tormented = TORMENTED * seconds
     newsroom = Newsroom(seed, round(ARTICLES_A_SECOND * tormented), 0.95 * tormented)
@@ -169,23 +182,31 @@ def soak(work: Path, seconds: float, seed: int) -> bool:
     reader.stop()
     for server in servers:
         server.shutdown()
+    return Course(newsroom, deeds, reader, early, took)
+
+
+def soak(work: Path, seconds: float, seed: int) -> bool:
+    """Runs all of it and prints the table; whether all is well."""
+    began, course = time.monotonic(), play(work, seconds, seed)
+    deeds, reader = course.deeds, course.reader
     if "Traceback" in (work / "watcher.log").read_text(errors="replace"):
         deeds.wrong.append(f"a traceback in {work / 'watcher.log'}")
-    verdict, held = final_verdict(newsroom, lake)
+    verdict, held = final_verdict(course.newsroom, work / "lake")
     verdict.add(reader.verdict)
     wrong = {**verdict.kinds(), "wrong": deeds.wrong}
     for kind, lines in wrong.items():
         for line in lines[:SHOWN]:
             print(f"{kind}: {line}")
+    took = "no" if course.took is None else f"{course.took:.0f} s after the last change"
     table = {
         "seed": seed,
         "seconds": f"{time.monotonic() - began:.0f}",
-        **told(newsroom),
+        **told(course.newsroom),
         **deeds.told(),
         "reads beside": f"{reader.reads}, tried again {reader.retries}",
-        "when calm": early,
+        "when calm": course.early,
         "in the end": held,
-        "caught up": "no" if took is None else f"{took:.0f} s after the last change",
+        "caught up": took,
         **{kind: len(lines) for kind, lines in wrong.items()},
     }
     print("\n".join(f"{name:<14}{value}" for name, value in table.items()), flush=True)

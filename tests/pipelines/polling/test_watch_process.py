@@ -127,9 +127,7 @@ def test_a_signal_ends_a_watcher_in_the_middle_of_a_hanging_page(
     assert found() == {"/news/0": 1, "/news/1": 1}
 
 
-def test_one_writer_a_lake_and_what_it_says_as_json_and_metrics(
-    child, feed, found, empty_newsroom, site, wirewatch, lake
-):
+def test_what_it_says_as_json_and_metrics(child, feed, empty_newsroom, site, lake):
     url = feed(0)
     empty_newsroom.replies["/gone.xml"] = site.Reply(status=404)
     flags = ("--log-format", "json", "--metrics-port", "0")
@@ -153,7 +151,17 @@ def test_one_writer_a_lake_and_what_it_says_as_json_and_metrics(
         assert line in metrics
     assert any(line.startswith("process_resident_memory_bytes") for line in metrics)
     assert any(line.startswith('wirewatch_hits_total{topic="ceasefire"}') for line in metrics)
+    assert first.end(signal.SIGKILL) == -signal.SIGKILL
+    for line in first.lines:
+        assert json.loads(line)["message"]
 
+
+def test_a_lake_has_one_writer_which_leaves_nothing_that_is_a_hindrance(
+    child, feed, found, empty_newsroom, site, wirewatch, lake
+):
+    url, flags = feed(0), ("--log-format", "json")
+    first = child(url, flags=flags)
+    first.wait_for('"tick"')
     refused = wirewatch("run", url, "--lake", lake)
     assert refused.code == 2
     assert f"wirewatch watch (process {first.process.pid} on " in refused.err
@@ -162,11 +170,7 @@ def test_one_writer_a_lake_and_what_it_says_as_json_and_metrics(
     assert other.end() == 2
     assert other.lines == refused.err.splitlines()
     assert wirewatch("query", "select 1", "--lake", lake).code == 0
-
     assert first.end(signal.SIGKILL) == -signal.SIGKILL
-    for line in first.lines:
-        assert json.loads(line)["message"]
-    # What it has left behind is no hindrance.
     second = child(hang(empty_newsroom, site, feed), flags=flags, total_timeout=300)
     second.wait_for('"watching"')
     assert empty_newsroom.arrived.wait(PATIENCE)
