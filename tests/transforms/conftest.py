@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.web import DELAY, failure
 from transforms import compact
+from transforms.http import HttpClient
 
 
 def plain(body: bytes = b"ok", *headers: str, status: str = "200 OK", length: int = -1) -> bytes:
@@ -124,6 +126,26 @@ def other_site() -> Iterator[Site]:
 def answer() -> Callable[..., bytes]:
     """Makes the bytes of an answer."""
     return plain
+
+
+@pytest.fixture
+def polite(http_policy):
+    """Makes a client that leaves hosts on this machine alone for a while, as others."""
+
+    def make(**changed):
+        return HttpClient(http_policy(**{"local_delay": DELAY, **changed}))
+
+    return make
+
+
+@pytest.fixture
+def refused(http_policy, site):
+    """Asks the site for a page and gives the error that comes of it."""
+
+    def ask(path="/", **policy):
+        return failure(HttpClient(http_policy(**policy)), site.url(path))
+
+    return ask
 
 
 @pytest.fixture

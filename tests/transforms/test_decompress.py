@@ -34,18 +34,6 @@ PACKERS = {
 }
 
 
-@pytest.fixture
-def failure(http_policy, site):
-    """Asks the site for a page and gives the error that comes of it."""
-
-    def fail(path="/", **policy):
-        with pytest.raises(Unusable) as caught:
-            HttpClient(http_policy(**{"max_bytes": LIMIT, **policy})).get(site.url(path))
-        return caught.value
-
-    return fail
-
-
 @pytest.mark.parametrize("encoding", PACKERS)
 def test_a_bomb_is_never_held_expanded(encoding):
     """What one step may give is bounded, so is what is kept: nothing is measured by chance."""
@@ -64,9 +52,9 @@ def test_a_bomb_is_never_held_expanded(encoding):
 
 
 @pytest.mark.parametrize("encoding", PACKERS)
-def test_a_bomb_from_a_server_is_too_large(encoding, failure, site, answer):
+def test_a_bomb_from_a_server_is_too_large(encoding, refused, site, answer):
     site.replies["/"] = [answer(PACKERS[encoding](BOMB), f"Content-Encoding: {encoding}")]
-    error = failure(max_bytes=400_000)
+    error = refused(max_bytes=400_000)
     assert (error.error_type, error.retryable) == ("TooLarge", False)
 
 
@@ -82,20 +70,20 @@ def test_a_compressed_body_of_just_the_limit_is_read_whole(encoding, step):
 
 @pytest.mark.parametrize("encoding", PACKERS)
 def test_a_compressed_body_without_its_end_may_be_whole_the_next_time(
-    encoding, failure, site, http_policy, answer
+    encoding, refused, site, http_policy, answer
 ):
     packed = PACKERS[encoding](b"A text. " * 100)
     header = f"Content-Encoding: {encoding}"
     site.replies["/"] = [answer(packed[:-6], header), answer(packed, header)]
     assert HttpClient(http_policy(attempts=2)).get(site.url()).body == b"A text. " * 100
     site.replies["/cut"] = [answer(packed[:-6], header)]
-    assert (failure("/cut").error_type, failure("/cut").retryable) == ("Truncated", True)
+    assert (refused("/cut").error_type, refused("/cut").retryable) == ("Truncated", True)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "compress", "gzip, gzip, gzip"])
-def test_a_body_that_is_not_in_its_encoding_is_refused(encoding, failure, site, answer):
+def test_a_body_that_is_not_in_its_encoding_is_refused(encoding, refused, site, answer):
     site.replies["/"] = [answer(b"<html>not packed</html>", f"Content-Encoding: {encoding}")]
-    assert failure().error_type in ("BadEncoding", "Truncated")
+    assert refused().error_type in ("BadEncoding", "Truncated")
 
 
 def test_gzip_members_are_one_body():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.web import failure
 from transforms.deadletter import Unusable
 from transforms.guard import Guard, is_local_name, is_public, split_host
 from transforms.http import HttpClient
@@ -79,12 +80,6 @@ def guarded(http_policy, site):
     """A client that may connect to the site as it is written, and to nothing else here."""
     policy = http_policy(allow_hosts=(f"127.0.0.1:{site.port}",), connect_timeout=0.5)
     return HttpClient(policy, resolve)
-
-
-def failure(client, url, **options):
-    with pytest.raises(Unusable) as caught:
-        client.get(url, **options)
-    return caught.value
 
 
 @pytest.mark.parametrize("address", PRIVATE)

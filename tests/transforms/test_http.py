@@ -8,7 +8,7 @@ import brotli
 import pytest
 from werkzeug import Request, Response
 
-from transforms.deadletter import Unusable
+from tests.web import failure
 from transforms.http import HttpClient
 
 
@@ -26,12 +26,6 @@ def stalled():
     event = threading.Event()
     yield event
     event.set()
-
-
-def failure(client, url):
-    with pytest.raises(Unusable) as caught:
-        client.get(url)
-    return caught.value
 
 
 def test_an_answer_carries_body_and_headers(httpserver, http_policy):

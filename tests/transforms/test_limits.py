@@ -14,18 +14,6 @@ from transforms.http import HttpClient
 LIMIT = 100_000
 
 
-@pytest.fixture
-def failure(http_policy, site):
-    """Asks the site for a page and gives the error that comes of it."""
-
-    def fail(path="/", **policy):
-        with pytest.raises(Unusable) as caught:
-            HttpClient(http_policy(**{"max_bytes": LIMIT, **policy})).get(site.url(path))
-        return caught.value
-
-    return fail
-
-
 def drip(*pieces, forever=b"."):
     """Sends pieces at once, and then ``forever`` a hundred times a second."""
 
@@ -81,10 +69,10 @@ SLOW = {
 
 
 @pytest.mark.parametrize("kind", SLOW)
-def test_no_server_holds_a_worker_longer_than_the_total_time(kind, failure, site):
+def test_no_server_holds_a_worker_longer_than_the_total_time(kind, refused, site):
     site.replies["/"] = [SLOW[kind]]
     began = time.monotonic()
-    error = failure(total_timeout=0.3, attempts=3)
+    error = refused(total_timeout=0.3, attempts=3)
     held = time.monotonic() - began
     # A line that never ends may turn out to be none before the time is over.
     assert error.error_type in ("ReadTimeout", "RemoteProtocolError")
@@ -93,13 +81,13 @@ def test_no_server_holds_a_worker_longer_than_the_total_time(kind, failure, site
     assert error.attempt == 1 or error.error_type == "RemoteProtocolError"
 
 
-def test_a_slow_redirect_chain_shares_one_time(failure, site, answer):
+def test_a_slow_redirect_chain_shares_one_time(refused, site, answer):
     def late(connection, ended):
         ended.wait(0.15)
         connection.sendall(answer(b"", "Location: /", status="302 Found"))
 
     site.replies["/"] = [late]
-    error = failure(total_timeout=0.5)
+    error = refused(total_timeout=0.5)
     # Or it meets the end of the connection on which it asked too late.
     assert error.error_type in ("ReadTimeout", "ReadError")
     assert len(site.visits) < 8
@@ -135,9 +123,9 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("kind", TOO_MUCH)
-def test_a_flood_is_cut_off(kind, failure, site):
+def test_a_flood_is_cut_off(kind, refused, site):
     site.replies["/"] = [TOO_MUCH[kind]]
-    error = failure()
+    error = refused()
     assert (error.error_type, error.retryable) == ("TooLarge", False)
 
 
@@ -166,7 +154,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_answer_is_tried_again(kind, failure, http_policy, site, answer):
+def test_a_broken_answer_is_tried_again(kind, refused, http_policy, site, answer):
     reply = BROKEN[kind]
 
     def once(connection, _):
@@ -176,7 +164,7 @@ def test_a_broken_answer_is_tried_again(kind, failure, http_policy, site, answer
             reply(connection, _)
 
     site.replies["/"] = [once]
-    error = failure(attempts=2)
+    error = refused(attempts=2)
     assert error.error_type in ("ReadError", "RemoteProtocolError")
     assert (error.retryable, error.attempt, len(site.visits)) == (True, 2, 2)
     site.replies["/"] = [once, answer(b"whole")]
@@ -191,19 +179,19 @@ def test_more_than_was_announced_is_not_read(http_policy, site, answer):
 
 
 @pytest.mark.parametrize("step", ["/", "/?n=1", "//"])
-def test_redirects_in_a_circle_end(step, failure, site, answer):
+def test_redirects_in_a_circle_end(step, refused, site, answer):
     site.replies["/"] = [answer(b"", f"Location: {step}", status="301 Moved")]
     site.replies["/?n=1"] = [answer(b"", "Location: /", status="302 Found")]
-    assert failure().error_type in ("TooManyRedirects", "InvalidURL", "Refused")
+    assert refused().error_type in ("TooManyRedirects", "InvalidURL", "Refused")
     assert len(site.visits) <= 11
 
 
 @pytest.mark.parametrize(
     "location", ["http://[::1", "http://", "http://a b/", "http://%00/", "\xff\xfe", "http://a:b/"]
 )
-def test_a_redirect_to_nowhere_is_an_error(location, failure, site, answer):
+def test_a_redirect_to_nowhere_is_an_error(location, refused, site, answer):
     site.replies["/"] = [answer(b"", f"Location: {location}", status="302 Found")]
-    assert failure().retryable is False
+    assert refused().retryable is False
 
 
 def test_a_connection_is_kept_where_an_answer_was_read_whole(http_policy, site, answer):

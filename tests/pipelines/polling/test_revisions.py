@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 ALWAYS = {"recheck": [], "least_gap": 0}
-STAMP = "at 10:00"
 # A file appears in its table by a rename.
 DIES_BEFORE_CHECKS = """
 import os, signal, sys
@@ -22,45 +21,6 @@ def kill(event, arguments):
 sys.addaudithook(kill)
 main(sys.argv[1:])
 """
-
-
-@pytest.fixture
-def press(empty_newsroom, site):
-    """A feed of one article, to be edited; its pages and it answer 304 to their validators."""
-    newsroom = empty_newsroom
-
-    class Press:
-        url = newsroom.url("/feed.xml")
-
-        def publish(self, paragraphs, updated=None, path="/news/0", stamp=STAMP, head=""):
-            body = "".join(f"<p>{text}</p>" for text in paragraphs)
-            page = (
-                f"<html lang=en><head><title>Talks</title>{head}</head><body><article>"
-                f"<h1>Talks</h1>{body}<p>Last updated {stamp}</p></article></body></html>"
-            )
-            self.serve(path, page, "text/html")
-            moment = f"<updated>{updated.isoformat()}</updated>" if updated else ""
-            link = newsroom.url(path)
-            feed = (
-                "<feed xmlns='http://www.w3.org/2005/Atom'><title>Post</title><entry>"
-                f"<title>Talks</title><link href='{link}'/>{moment}</entry></feed>"
-            )
-            self.serve("/feed.xml", feed, "application/atom+xml")
-
-        def serve(self, path, body, kind):
-            etag = f'"{hash(body)}"'
-
-            def answer(headers):
-                if headers["If-None-Match"] == etag:
-                    return site.Reply(status=304)
-                return site.Reply(body, kind, headers={"ETag": etag})
-
-            newsroom.replies[path] = answer
-
-        def withdraw(self, path="/news/0"):
-            newsroom.replies[path] = site.Reply(status=404)
-
-    return Press()
 
 
 @pytest.fixture
