@@ -1,19 +1,18 @@
-"""Lakes for tests: rows put into them, readers that know nothing of us, and a bucket in memory."""
+"""Lakes for tests: rows put into them, and readers that know nothing of us."""
 
 import dataclasses
-import io
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pyarrow.dataset as ds
-from apache_beam.io.filesystem import FileMetadata, FileSystem
 
-from schemas.records import DeadLetter, Poll
-from schemas.rows import passage_rows
-from schemas.tables import ERRORS, PASSAGES, POLLS
+from schemas.records import Check, DeadLetter, Poll
+from schemas.rows import passage_rows, passages_date
+from schemas.tables import CHECKS, ERRORS, PASSAGES, POLLS, stable_id
 from transforms.lake import day_files, put_rows, read_table, replace_table, table_files
+from transforms.urls import address_id
 
 DAY = datetime(2024, 3, 1, 8, tzinfo=UTC)
 
@@ -47,6 +46,23 @@ def put_letter(lake, number, day=DAY, name=""):
     letter = DeadLetter("fetch", key, None, "Gone", "gone", True, 1, None, day, str(number))
     row = dataclasses.asdict(letter) | {"content": b"\x00x"}
     return put_rows(str(lake), ERRORS, day.date(), [f"{number}{name}"], [row])
+
+
+def put_revision(lake, made, moment, **changed):
+    """Puts a classified article as it was read at a moment, with other fields of the article."""
+    article = dataclasses.replace(made.split.article, fetched_at=moment, **changed)
+    made = dataclasses.replace(made, split=dataclasses.replace(made.split, article=article))
+    rows = list(passage_rows(made))
+    day = passages_date(article.published_at, moment)
+    return put_rows(str(lake), PASSAGES, day, [row["passage_id"] for row in rows], rows)
+
+
+def put_look(lake, url, text, moment, **changed):
+    """Puts a look at an article that saw a text, or none."""
+    seen = text and stable_id("text", text)
+    look = Check(address_id(url), url, "desk", None, moment, 200, None, None, seen, True)
+    row = dataclasses.asdict(dataclasses.replace(look, **changed))
+    return put_rows(str(lake), CHECKS, moment.date(), [f"{url} {moment}"], [row])
 
 
 def fill_day(lake, classified, files=4):
@@ -94,84 +110,3 @@ def our_rows(lake, table=PASSAGES, key="passage_id"):
 
 def unique(*articles):
     return Counter(row["passage_id"] for article in articles for row in article)
-
-
-class Killed(BaseException):
-    """Stands for the end of a process."""
-
-
-class BucketFileSystem(FileSystem):
-    """Files in memory under bucket://: a put is whole, there is no rename."""
-
-    files: dict[str, tuple[bytes, float]] = {}
-    puts = 0
-    changes_left: int | None = None
-
-    @classmethod
-    def scheme(cls):
-        return "bucket"
-
-    @classmethod
-    def change(cls):
-        if cls.changes_left is not None:
-            cls.changes_left -= 1
-            if cls.changes_left < 0:
-                raise Killed
-
-    def create(self, path, mime_type=None, compression_type="auto"):
-        files, change = self.files, self.change
-
-        class Put(io.BytesIO):
-            def close(self):
-                if not self.closed:
-                    change()
-                    BucketFileSystem.puts += 1
-                    files[path] = (self.getvalue(), float(BucketFileSystem.puts))
-                super().close()
-
-            def __exit__(self, kind, *_):
-                if kind is None:
-                    self.close()
-
-        return Put()
-
-    def open(self, path, mime_type=None, compression_type="auto"):
-        if path not in self.files:
-            raise FileNotFoundError(path)
-        return io.BytesIO(self.files[path][0])
-
-    def delete(self, paths):
-        for path in paths:
-            self.change()
-            del self.files[path]
-
-    def _list(self, dir_or_prefix):
-        for path, (body, moment) in list(self.files.items()):
-            if path.startswith(dir_or_prefix):
-                yield FileMetadata(path, len(body), moment)
-
-    def has_dirs(self):
-        return False
-
-    def split(self, path):
-        return path.rpartition("/")[0], path.rpartition("/")[2]
-
-    def join(self, basepath, *paths):
-        return "/".join([basepath.rstrip("/"), *paths])
-
-    def exists(self, path):
-        return path in self.files
-
-    def size(self, path):
-        return len(self.files[path][0])
-
-    def metadata(self, path):
-        return FileMetadata(path, self.size(path), self.last_updated(path))
-
-    def last_updated(self, path):
-        return self.files[path][1]
-
-    def _unused(self, *arguments, **named):
-        raise NotImplementedError
-
-    mkdirs = copy = rename = checksum = _unused

@@ -1,14 +1,10 @@
 """wirewatch diff: what it prints of an article's revisions."""
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schemas.records import Check
-from schemas.rows import passage_rows
-from schemas.tables import CHECKS, PASSAGES, stable_id
-from transforms.lake import put_rows
+from tests.lakes import put_look, put_revision
 from transforms.urls import address_id
 
 DAY = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -22,12 +18,8 @@ def keep(tmp_path, classified):
     """Puts a revision of an article into the lake, read so many hours after the first."""
 
     def put(text, hours=0, title="Talks", url=URL):
-        one = classified(url, text)
         moment = DAY + timedelta(hours=hours)
-        article = dataclasses.replace(one.split.article, title=title, fetched_at=moment)
-        one = dataclasses.replace(one, split=dataclasses.replace(one.split, article=article))
-        rows = list(passage_rows(one))
-        put_rows(str(tmp_path), PASSAGES, DAY.date(), [row["passage_id"] for row in rows], rows)
+        put_revision(tmp_path, classified(url, text), moment, title=title)
 
     return put
 
@@ -37,11 +29,7 @@ def look(tmp_path):
     """Puts a look at the article into the lake that saw a text."""
 
     def put(text, hours, **changed):
-        moment = DAY + timedelta(hours=hours)
-        revision = text and stable_id("text", text)
-        check = Check(address_id(URL), URL, "desk", None, moment, 200, None, None, revision, True)
-        row = dataclasses.asdict(dataclasses.replace(check, **changed))
-        put_rows(str(tmp_path), CHECKS, moment.date(), [str(moment)], [row])
+        put_look(tmp_path, URL, text, DAY + timedelta(hours=hours), **changed)
 
     return put
 

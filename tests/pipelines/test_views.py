@@ -1,6 +1,5 @@
 """Revisions and stories as queries see them."""
 
-import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -8,10 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.query import open_lake
-from schemas.records import Check
-from schemas.rows import passage_rows
-from schemas.tables import CHECKS, PASSAGES, stable_id
-from transforms.lake import put_rows
+from tests.lakes import put_look, put_revision
 from transforms.urls import address_id
 
 DAY = datetime(2024, 3, 10, 12, tzinfo=UTC)
@@ -25,13 +21,8 @@ def keep(tmp_path, classified):
     def put(text, hours=0, url=URL, cluster=None, topics=("nato",), **changed):
         one = classified(url, text, topics=topics)
         first = cluster or one.split.article.article_id
-        moment = DAY + timedelta(hours=hours)
-        article = dataclasses.replace(
-            one.split.article, fetched_at=moment, cluster_id=first, cluster_source="wire", **changed
-        )
-        one = dataclasses.replace(one, split=dataclasses.replace(one.split, article=article))
-        rows = list(passage_rows(one))
-        put_rows(str(tmp_path), PASSAGES, moment.date(), [r["passage_id"] for r in rows], rows)
+        moment, told = DAY + timedelta(hours=hours), {"cluster_id": first, "cluster_source": "wire"}
+        put_revision(tmp_path, one, moment, **told, **changed)
 
     return put
 
@@ -41,10 +32,7 @@ def look(tmp_path):
     """Puts a look at the article into the lake that saw a text, or none."""
 
     def put(text, hours):
-        moment = DAY + timedelta(hours=hours)
-        seen = text and stable_id("text", text)
-        one = Check(address_id(URL), URL, "desk", None, moment, 200, None, None, seen, True)
-        put_rows(str(tmp_path), CHECKS, moment.date(), [str(moment)], [dataclasses.asdict(one)])
+        put_look(tmp_path, URL, text, DAY + timedelta(hours=hours))
 
     return put
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from schemas.tables import PASSAGES
-from tests.lakes import DAY, Killed, article_rows, glob_rows, our_rows, put_articles
+from tests.lakes import DAY, article_rows, glob_rows, our_rows, put_articles
+from tests.stores import Killed
 from transforms import compact, swap
 from transforms.compact import compact_lake
 from transforms.lake import file_mark, read_table, replace_table, table_files

@@ -10,8 +10,6 @@ import pytest
 from schemas.tables import POLLS
 from tests.lakes import (
     DAY,
-    BucketFileSystem,
-    Killed,
     article_rows,
     file_names,
     fill_day,
@@ -21,6 +19,7 @@ from tests.lakes import (
     relabel,
     unique,
 )
+from tests.stores import BucketFileSystem, Killed
 from transforms import compact, swap
 from transforms.compact import compact_lake
 from transforms.replaced import record_paths

@@ -1,68 +1,18 @@
 import gzip
-import io
 
 import apache_beam as beam
 import pytest
-from apache_beam.io.filesystem import FileMetadata, FileSystem
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
 from schemas.records import Entry, Source
+from tests.stores import ShelfFileSystem
 from tests.transforms.test_archives import MEMBERS, RECORDS, URLS
 from transforms.deadletter import Unusable
 from transforms.fetch import fetch_page
 from transforms.files import expand_source, read_file
 from transforms.lanes import wait_through
 from transforms.read import ReadSources
-
-
-class ShelfFileSystem(FileSystem):
-    """Files in memory under shelf://, so that what object stores share is run."""
-
-    files: dict[str, bytes] = {}
-
-    @classmethod
-    def scheme(cls):
-        return "shelf"
-
-    def open(self, path, mime_type=None, compression_type="auto"):
-        if path not in self.files:
-            raise OSError(f"{path} is not on the shelf")
-        if compression_type == "auto" and path.endswith(".gz"):
-            return io.BytesIO(gzip.decompress(self.files[path]))
-        return io.BytesIO(self.files[path])
-
-    def _list(self, dir_or_prefix):
-        for path, body in self.files.items():
-            if path.startswith(dir_or_prefix):
-                yield FileMetadata(path, len(body))
-
-    def has_dirs(self):
-        return False
-
-    def split(self, path):
-        head, _, tail = path.rpartition("/")
-        return head, tail
-
-    def join(self, basepath, *paths):
-        return "/".join([basepath.rstrip("/"), *paths])
-
-    def exists(self, path):
-        return path in self.files
-
-    def size(self, path):
-        return len(self.files[path])
-
-    def metadata(self, path):
-        return FileMetadata(path, self.size(path))
-
-    def last_updated(self, path):
-        return 0.0
-
-    def _unused(self, *arguments, **named):
-        raise NotImplementedError
-
-    mkdirs = create = copy = rename = checksum = delete = _unused
 
 
 @pytest.fixture

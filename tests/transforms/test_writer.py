@@ -1,4 +1,3 @@
-import io
 import json
 import os
 import socket
@@ -6,7 +5,7 @@ import time
 
 import pytest
 
-from tests.transforms.test_files import ShelfFileSystem
+from tests.stores import CrateFileSystem
 from transforms.writer import (
     LakeGone,
     LakeInUse,
@@ -19,26 +18,6 @@ from transforms.writer import (
 
 LAKE = "crate://bucket/lake"
 PLACE = f"{LAKE}/.unfinished/writer.lock"
-
-
-class CrateFileSystem(ShelfFileSystem):
-    """A store that can be written to."""
-
-    files: dict[str, bytes] = {}
-
-    @classmethod
-    def scheme(cls):
-        return "crate"
-
-    def create(self, path, mime_type=None, compression_type="auto"):
-        files = self.files
-
-        class Put(io.BytesIO):
-            def close(self):
-                files[path] = self.getvalue()
-                super().close()
-
-        return Put()
 
 
 @pytest.fixture
