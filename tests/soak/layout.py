@@ -19,6 +19,8 @@ TYPES = {
     "sitemap": "application/xml",
 }
 assert len(KINDS) == FEEDS
+# Those that say when an article was changed.
+DATED = frozenset(feed for feed, kind in enumerate(KINDS) if kind != "rss")
 
 
 def feed_path(feed: int) -> str:

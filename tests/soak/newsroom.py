@@ -130,6 +130,17 @@ class Newsroom:
             self.has_faults = False
             self._advance(float("inf"))
 
+    def bring_back(self, feeds: frozenset[int]) -> None:
+        """Shows the text before the last of every article in these feeds that has had several."""
+        with self.lock:
+            for article in self._articles.values():
+                if (
+                    feeds.intersection(article.feeds)
+                    and article.revision
+                    and not article.is_withdrawn
+                ):
+                    article.show(article.states[-2])
+
     def find(self, url: str) -> Article | None:
         """The article at an address, also a withdrawn one."""
         with self.lock:
