@@ -12,8 +12,6 @@ from tests.lakes import DAY, article_rows, put_articles, put_letter, put_poll, u
 from transforms.lake import put_rows, table_files
 from transforms.merge import Layout, Unmergeable, merge_files
 
-NOON = DAY.replace(hour=12)
-
 
 def read(merged):
     return [row for path in merged.paths for row in pq.ParquetFile(path).read().to_pylist()]
