@@ -23,11 +23,13 @@ from transforms.ledger import Ledger
 class Feeds:
     """The feeds that are watched: how many are in which state, and those to look at.
 
-    A feed counts once, under the first of its states; ``healthy`` are the others.
+    A feed counts once, under the first of its states; ``healthy`` are the others. ``polled``
+    are the addresses of all that have been polled.
     """
 
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     unwell: tuple[FeedHealth, ...] = ()
+    polled: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +58,12 @@ def watched_feeds(ledger: Ledger, watched: set[str], now: datetime) -> Feeds:
     """How the watched feeds are, by their last polls."""
     counts: collections.Counter[str] = collections.Counter(healthy=0)
     unwell: list[FeedHealth] = []
-    for feed in ledger.feeds.all():
-        if feed.feed_url in watched:
-            states = feed_states(feed, now)
-            counts[states[0].state if states else "healthy"] += 1
-            unwell += states
-    return Feeds(dict(counts), tuple(unwell))
+    polled = [feed for feed in ledger.feeds.all() if feed.feed_url in watched]
+    for feed in polled:
+        states = feed_states(feed, now)
+        counts[states[0].state if states else "healthy"] += 1
+        unwell += states
+    return Feeds(dict(counts), tuple(unwell), frozenset(feed.feed_url for feed in polled))
 
 
 class Report(contextlib.AbstractContextManager):
@@ -70,6 +72,8 @@ class Report(contextlib.AbstractContextManager):
     def __init__(self, flags: WatchFlags, configuration: Configuration):
         self._lake = configuration.plan.lake
         self._unwell: dict[tuple[str, str], FeedHealth] = {}
+        # Those that an earlier process left unwell, until this one has watched them.
+        self._left: dict[str, FeedHealth] = {}
         self._missing: frozenset[str] = frozenset()
         self._has_problem = False
         topics = [topic for topic, _ in configuration.plan.topics.thresholds]
@@ -105,6 +109,12 @@ class Report(contextlib.AbstractContextManager):
             self._endpoint.begin()
         if self._status is not None:
             self._status.begin()
+
+    def recall(self, ledger: Ledger) -> None:
+        """Takes over from the lake which feeds were not well when an earlier process ended."""
+        now = datetime.now(UTC)
+        for feed in ledger.feeds.all():
+            self._left |= {state.feed_url: state for state in feed_states(feed, now)}
 
     def note(self, tick: Tick, wait: float) -> None:
         """Tells of a tick that has ended; the next one is in ``wait`` seconds."""
@@ -145,12 +155,14 @@ class Report(contextlib.AbstractContextManager):
             if key not in self._unwell:
                 message = f"{one_line(feed.source)}: {feed.message}"
                 say(f"feed_{feed.state}", message, logging.WARNING, **named(feed))
-        well = {feed_url for feed_url, _ in self._unwell} - {feed_url for feed_url, _ in unwell}
-        for (feed_url, _), feed in self._unwell.items():
+        were = self._left | {feed.feed_url: feed for feed in self._unwell.values()}
+        well = feeds.polled - {feed.feed_url for feed in feeds.unwell}
+        for feed_url, feed in were.items():
             if feed_url in well:
-                well.discard(feed_url)
                 message = f"{one_line(feed.source)}: is well again"
                 say("feed_well", message, feed_url=feed_url, source=feed.source, state="healthy")
+        # The others are still to come: what a list names is known once it is read.
+        self._left = {url: feed for url, feed in self._left.items() if url not in feeds.polled}
         self._unwell = unwell
 
     def _say_missing(self, missing: frozenset[str]) -> None:

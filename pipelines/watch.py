@@ -14,7 +14,7 @@ from configs.settings import UserError
 from pipelines.agenda import Agenda, Work
 from pipelines.environment import environment_problem
 from pipelines.logs import configure_logs, say, say_crash
-from pipelines.monitor import run_plan
+from pipelines.monitor import MonitorPlan, run_plan
 from pipelines.options import WatchFlags, beam_options, parse_watch
 from pipelines.reload import Configuration
 from pipelines.report import Report, Tick, feeds_now
@@ -49,6 +49,7 @@ class Watcher:
         self._options = beam_options({})
         self._ledger: Ledger | None = None
         self._failures = 0
+        self._has_begun = False
 
     def run(self, stop: threading.Event) -> int:
         """Ticks until ``stop`` is set; the exit code."""
@@ -89,7 +90,7 @@ class Watcher:
         self._configuration.refresh()
         plan = self._configuration.plan
         if self._ledger is None:
-            self._ledger = open_ledger(plan.lake, plan.ledger)
+            self._ledger = self._open_ledger(plan)
         work = self._agenda.find(plan, self._ledger, tick.began)
         if not work.is_nothing:
             tick = dataclasses.replace(tick, counters=self._run(work))
@@ -101,6 +102,13 @@ class Watcher:
             feeds=feeds_now(self._ledger, self._agenda.watched),
             missing=frozenset(self._agenda.missing),
         )
+
+    def _open_ledger(self, plan: MonitorPlan) -> Ledger:
+        ledger = open_ledger(plan.lake, plan.ledger)
+        if not self._has_begun:
+            self._report.recall(ledger)
+        self._has_begun = True
+        return ledger
 
     def _run(self, work: Work) -> dict[str, int]:
         """Runs the pipeline over the work; its counters."""

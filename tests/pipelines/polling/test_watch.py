@@ -7,6 +7,7 @@ import pyarrow.parquet
 
 from schemas.records import Poll
 from schemas.tables import POLLS
+from tests.pipelines.conftest import Reply
 from transforms.lake import put_rows
 
 # Due in every tick, and not again while a test lasts.
@@ -202,6 +203,44 @@ def test_a_feed_that_is_unwell_is_named_when_that_changes(watch, feed, empty_new
     assert watched.tick() == ["tick"]
     empty_newsroom.fault = lambda path: None
     assert watched.tick() == ["tick", "feed_well"]
+
+
+def test_a_feed_that_failed_before_a_restart_is_named_when_it_is_well(watch, feed, empty_newsroom):
+    url = feed(0)
+    empty_newsroom.fault = lambda path: Reply(status=500)
+    watch(url, **ALWAYS).tick()
+    watched = watch(url, **ALWAYS)
+    # A new process names what is not well once more.
+    assert watched.tick() == ["tick", "feed_failing"]
+    empty_newsroom.fault = lambda path: None
+    watched = watch(url, **ALWAYS)
+    assert watched.tick() == ["tick", "feed_well"]
+    assert watched.said[1][1] == f"{url}: is well again"
+    assert watched.tick() == ["tick"]
+    assert watch(url, **ALWAYS).tick() == ["tick"]
+
+
+def test_a_feed_of_a_list_that_failed_before_a_restart_is_named_when_it_is_well(
+    watch, feed, empty_newsroom, site
+):
+    url = feed(0)
+    empty_newsroom.replies["/list"] = opml(site, url)
+    empty_newsroom.fault = lambda path: Reply(status=500) if path == "/feed.xml" else None
+    watch(empty_newsroom.url("/list"), **ALWAYS).tick()
+    empty_newsroom.fault = lambda path: None
+    watched = watch(empty_newsroom.url("/list"), **ALWAYS)
+    # What the list names is watched from the tick after the one that reads it.
+    assert "feed_well" in watched.tick() + watched.tick()
+
+
+def test_a_failing_feed_that_is_taken_out_is_not_called_well(
+    watch, feed, empty_newsroom, configure
+):
+    failing, other = empty_newsroom.url("/gone.xml"), feed(0)
+    watched = watch(failing, other, **ALWAYS)
+    assert "feed_failing" in watched.tick()
+    configure(watched.config, [other], **ALWAYS)
+    assert watched.tick() == ["config", "tick"]
 
 
 def test_a_quiet_feed_is_named_while_it_is_not_due(watch, feed, lake):
