@@ -85,8 +85,13 @@ class TopicFile(Strict):
 
 def topics_file(config: Path) -> Path:
     """The topics.yaml that a configuration uses: the one beside it, else the shipped one."""
-    beside = config.parent / "topics.yaml"
-    return beside if beside.exists() else PACKAGED / "topics.yaml"
+    beside, shipped = topics_files(config)
+    return beside if beside.exists() else shipped
+
+
+def topics_files(config: Path) -> tuple[Path, Path]:
+    """Where the topics.yaml of a configuration may be: beside it, or with the package."""
+    return config.parent / "topics.yaml", PACKAGED / "topics.yaml"
 
 
 def load_topics(config: Path, chosen: tuple[str, ...] | None) -> tuple[Topic, ...]:

@@ -63,6 +63,46 @@ def test_a_broken_edit_is_named_once_and_the_old_one_kept(watch, feed, configure
     assert watched.tick() == ["config", "tick"]
 
 
+def test_the_file_that_has_changed_is_named(watch, feed):
+    watched = watch(feed(0), usual=3600)
+    watched.tick()
+    topics = watched.config.with_name("topics.yaml")
+    for text in ("topics: [{name: nato}]", "topics: [{name: nato, threshold: 0.9}]"):
+        topics.write_text(text)
+        assert watched.tick() == ["config"]
+        assert watched.said[0][1] == f"{topics}: the change is taken up"
+    # Where it is gone, the shipped one counts again.
+    topics.unlink()
+    assert watched.tick() == ["config"]
+    assert watched.said[0][1] == f"{topics}: the change is taken up"
+
+
+def test_a_file_that_is_as_it_was_before_a_broken_edit_reads_well_again(watch, feed):
+    watched = watch(feed(0), usual=3600)
+    watched.tick()
+    topics = watched.config.with_name("topics.yaml")
+    for path, before in ((watched.config, watched.config.read_text()), (topics, None)):
+        path.write_text("topics: [")
+        assert watched.tick() == ["config_refused"]
+        path.unlink() if before is None else path.write_text(before)
+        assert watched.tick() == ["config_well"]
+        assert watched.said[0][1] == f"{path}: reads well again"
+        assert watched.tick() == []
+
+
+def test_what_the_command_line_overrules_is_named_where_the_file_changes_it(watch, feed):
+    watched = watch(feed(0), usual=3600)
+    watched.tick()
+    settings = json.loads(watched.config.read_text())
+    watched.config.write_text(json.dumps(settings | {"lake": "elsewhere"}))
+    assert watched.tick() == ["config_overruled"]
+    stands = f"--lake {watched.config.parent / 'lake'} stands"
+    assert watched.said[0][1] == f"{watched.config}: lake: the change has no effect: {stands}"
+    # What the file says now is what the flag says.
+    watched.config.write_text(json.dumps(settings | {"lake": str(watched.config.parent / "lake")}))
+    assert watched.tick() == []
+
+
 def test_another_lake_needs_a_restart(tmp_path, wirewatch, write_story, lake):
     from pipelines.options import parse_watch
     from pipelines.reload import Configuration
@@ -158,5 +198,6 @@ def test_a_lake_that_may_not_be_written_is_named_and_nothing_lost(
             os.seteuid(0)
         for folder in (lake, lake / ".unfinished"):
             folder.chmod(0o755)
-    assert watched.tick() == ["recovered", "tick"]
+    # Who is nobody could not read the configuration either.
+    assert [event for event in watched.tick() if event != "config_well"] == ["recovered", "tick"]
     assert {row["source"] for row in rows(lake, "passages")} == {"a.txt", "b.txt"}
