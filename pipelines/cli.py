@@ -1,6 +1,5 @@
 """The command line: run, watch, retry, query, diff, topics, explain, reclassify, compact."""
 
-import argparse
 import contextlib
 import dataclasses
 import json
@@ -116,12 +115,13 @@ def query(arguments: list[str]) -> int:
     """``wirewatch query``: prints the result of SQL over the lake."""
     import duckdb
 
+    from pipelines.arguments import Parser
     from pipelines.query import answer, query_problem
     from pipelines.views import NAMES
     from schemas.tables import PASSAGES
     from transforms.lake import is_remote, table_files
 
-    parser = argparse.ArgumentParser(prog="wirewatch query", allow_abbrev=False)
+    parser = Parser("query")
     parser.add_argument("sql", metavar="SQL", help="views: " + ", ".join(NAMES))
     parser.add_argument("--lake", default="lake", help="default: lake")
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
@@ -211,7 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"wirewatch {version('wirewatch')}")
         return 0
     if words[0] not in COMMANDS:
-        print(f"wirewatch: unknown command {words[0]!r}\n{usage}", file=sys.stderr)
+        known = ", ".join(COMMANDS)
+        problem = f"unknown command {words[0]!r}; there are {known}; see wirewatch --help"
+        print(f"wirewatch: {one_line(problem)}", file=sys.stderr)
         return 2
     configure_logging()
     # A handler, not an except clause: Beam wraps what is raised inside a stage.

@@ -1,6 +1,5 @@
 """``wirewatch compact``: few large files in place of the many small ones of closed days."""
 
-import argparse
 import dataclasses
 import json
 import os
@@ -8,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 
 from configs.settings import UserError
-from pipelines.arguments import day
+from pipelines.arguments import Parser, day
 from transforms.clean import counted, one_line
 from transforms.compact import CompactionRunning, CompactResult, compact_lake
 from transforms.storage import is_remote
@@ -18,7 +17,7 @@ MEGABYTE = 1_000_000
 
 def compact(arguments: list[str]) -> int:
     """Compacts a lake and prints what became of it; 1 where a day could not be compacted."""
-    parser = argparse.ArgumentParser(prog="wirewatch compact", allow_abbrev=False)
+    parser = Parser("compact")
     parser.add_argument(
         "--before",
         type=day,

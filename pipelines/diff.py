@@ -1,6 +1,5 @@
 """``wirewatch diff``: what changed in an article between its revisions."""
 
-import argparse
 import difflib
 import os
 import re
@@ -11,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from configs.settings import UserError
+from pipelines.arguments import Parser
 from transforms.clean import one_line
 from transforms.urls import WEB, address_id, is_web
 
@@ -39,7 +39,7 @@ where article_id = ? order by seen_at, revision
 
 def diff(arguments: list[str]) -> int:
     """Prints what changed between an article's revisions."""
-    parser = argparse.ArgumentParser(prog="wirewatch diff", allow_abbrev=False)
+    parser = Parser("diff")
     parser.add_argument(
         "article",
         metavar="ARTICLE",

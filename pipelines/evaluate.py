@@ -1,6 +1,5 @@
 """``wirewatch topics evaluate``: how well the model does on labelled passages."""
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -12,6 +11,7 @@ import numpy as np
 
 from configs.settings import UserError
 from models.figures import Figures, TopicFigures, passage_figures
+from pipelines.arguments import Parser
 from pipelines.labelled import LabelledText, read_labelled
 from pipelines.policy import open_model, read_policy
 from schemas.records import TopicScores
@@ -24,7 +24,7 @@ CHUNK = 64
 
 def evaluate(arguments: list[str]) -> int:
     """Prints figures over a labelled file."""
-    parser = argparse.ArgumentParser(prog="wirewatch topics evaluate", allow_abbrev=False)
+    parser = Parser("topics evaluate")
     parser.add_argument("file", metavar="FILE", type=Path, help="labelled passages: .jsonl or .tsv")
     parser.add_argument("--model", help="a model in place of the configuration's")
     parser.add_argument("--config", type=Path, help="default: configs/monitor.yaml")

@@ -1,6 +1,5 @@
 """``wirewatch explain``: why the model gives a text the topics it gives."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from configs.settings import UserError
 from models.interface import PassageModel
+from pipelines.arguments import Parser
 from pipelines.policy import open_model, read_policy
 from transforms.classify import TopicPolicy, reads, text_windows
 from transforms.identify import identify_language
@@ -16,7 +16,7 @@ from transforms.identify import identify_language
 
 def explain(arguments: list[str]) -> int:
     """Prints a text's scores, the thresholds, and which stage decided."""
-    parser = argparse.ArgumentParser(prog="wirewatch explain", allow_abbrev=False)
+    parser = Parser("explain")
     parser.add_argument("text", metavar="TEXT")
     parser.add_argument("--model", help="a model in place of the configuration's")
     parser.add_argument("--config", type=Path, help="default: configs/monitor.yaml")

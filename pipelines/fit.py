@@ -1,6 +1,5 @@
 """``wirewatch topics fit``: fits the heads of the custom topics of topics.yaml."""
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -13,12 +12,13 @@ from models.encoder import Encoder
 from models.fitted import CUSTOM_THRESHOLD, FITTED_FILE, FittedHead, examples_id, write_fitted
 from models.info import ModelError, ModelInfo, read_model_info
 from models.topic_model import load_features
+from pipelines.arguments import Parser
 from pipelines.policy import model_location
 
 
 def fit(arguments: list[str]) -> int:
     """Fits every custom topic and prints its cross-validated figures."""
-    parser = argparse.ArgumentParser(prog="wirewatch topics fit", allow_abbrev=False)
+    parser = Parser("topics fit")
     parser.add_argument("--config", type=Path, help="default: configs/monitor.yaml")
     flags = parser.parse_args(arguments)
     settings, config = load_settings(flags.config)

@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import create_runner
 
 from configs.settings import UserError
+from pipelines.arguments import Parser
 
 # DirectRunner is a switch that may try to download another engine and hang where the
 # network swallows packets; this is the engine it stands for.
@@ -66,7 +67,7 @@ def add_place_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_run(arguments: list[str]) -> tuple[RunFlags, PipelineOptions]:
-    """Our flags of a run and Beam's options; an unknown flag exits with code 2."""
+    """Our flags of a run and Beam's options; raises UserError for a mistake."""
     parser = command_parser("run", "[SOURCE ...] [flags]")
     parser.add_argument(
         "sources",
@@ -87,7 +88,7 @@ def parse_run(arguments: list[str]) -> tuple[RunFlags, PipelineOptions]:
 
 
 def parse_retry(arguments: list[str]) -> tuple[RetryFlags, PipelineOptions]:
-    """Our flags of a retry and Beam's options; an unknown flag exits with code 2."""
+    """Our flags of a retry and Beam's options; raises UserError for a mistake."""
     parser = command_parser("retry", "[flags]")
     parser.add_argument(
         "--stage",
@@ -105,8 +106,8 @@ def parse_retry(arguments: list[str]) -> tuple[RetryFlags, PipelineOptions]:
 
 
 def parse_watch(arguments: list[str]) -> WatchFlags:
-    """The flags of a watch; an unknown one exits with code 2."""
-    parser = argparse.ArgumentParser(prog="wirewatch watch", allow_abbrev=False)
+    """The flags of a watch; raises UserError for a mistake."""
+    parser = Parser("watch")
     add_place_arguments(parser)
     parser.add_argument(
         "sources",
@@ -151,9 +152,8 @@ def port(text: str) -> int:
 
 def command_parser(command: str, usage: str) -> argparse.ArgumentParser:
     """The parser of a command that runs the pipeline."""
-    parser = argparse.ArgumentParser(
-        prog=f"wirewatch {command}",
-        allow_abbrev=False,
+    parser = Parser(
+        command,
         usage=f"wirewatch {command} {usage}",
         epilog="Any flag of Apache Beam's pipeline options is taken as well.",
     )

@@ -18,7 +18,7 @@ from apache_beam.runners.runner import PipelineResult
 
 from configs.settings import UserError, load_settings
 from configs.topics import load_topics
-from pipelines.arguments import day
+from pipelines.arguments import Parser, day
 from pipelines.options import add_beam_arguments, beam_options
 from pipelines.policy import open_model, topic_policy
 from pipelines.prepare import check_lake
@@ -136,9 +136,8 @@ def result_lines(found: dict) -> list[str]:
 
 def parse_reclassify(arguments: list[str]) -> tuple[argparse.Namespace, PipelineOptions]:
     """Our flags and Beam's options."""
-    parser = argparse.ArgumentParser(
-        prog="wirewatch reclassify",
-        allow_abbrev=False,
+    parser = Parser(
+        "reclassify",
         usage="wirewatch reclassify [--since DATE] [--lake LAKE] [--config FILE] [--json]",
         epilog="Any flag of Apache Beam's pipeline options is taken as well.",
     )

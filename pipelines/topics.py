@@ -2,11 +2,11 @@
 
 import argparse
 import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from configs.settings import UserError
+from pipelines.arguments import Parser
 from pipelines.evaluate import evaluate
 from pipelines.fit import fit
 
@@ -15,7 +15,7 @@ TRAIN_NEEDS = ("torch", "transformers", "safetensors", "onnx", "onnxscript")
 
 def train(arguments: list[str]) -> int:
     """Trains the shipped model anew; needs the extra [train]."""
-    parser = argparse.ArgumentParser(prog="wirewatch topics train", allow_abbrev=False)
+    parser = Parser("topics train")
     add = parser.add_argument
     add("labelled", nargs="*", type=Path, help="labelled passages besides our own: .jsonl")
     add("--base", type=Path, required=True, metavar="DIR_OR_WHEEL", help="the base encoder")
@@ -64,13 +64,13 @@ HELP = {
 
 
 def topics(arguments: list[str]) -> int:
-    """Runs one of the subcommands."""
+    """Runs one of the subcommands. Raises UserError."""
     usage = "\n".join(f"  wirewatch topics {name:<8} {HELP[name]}" for name in COMMANDS)
     if arguments and arguments[0] in COMMANDS:
         return COMMANDS[arguments[0]](arguments[1:])
     if arguments and arguments[0] in ("-h", "--help"):
         print(f"usage: wirewatch topics COMMAND ...\n\n{usage}")
         return 0
-    problem = f"unknown command {arguments[0]!r}" if arguments else "which command?"
-    print(f"wirewatch topics: {problem}\n{usage}", file=sys.stderr)
-    return 2
+    problem = f"unknown command {arguments[0]!r}" if arguments else "a command is missing"
+    known = ", ".join(COMMANDS)
+    raise UserError(f"topics: {problem}; there are {known}; see wirewatch topics --help")

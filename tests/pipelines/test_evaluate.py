@@ -143,14 +143,6 @@ def test_predictions_that_cannot_be_written_are_one_line(labelled, wirewatch, tm
     assert f"{out}: cannot be written" in outcome.err
 
 
-@pytest.mark.parametrize("words", [(), ("nothing",)])
-def test_topics_without_a_command_says_which_there_are(wirewatch, words):
-    outcome = wirewatch("topics", *words)
-    assert outcome.code == 2
-    assert "wirewatch topics evaluate" in outcome.err
-    assert wirewatch("topics", "--help").code == 0
-
-
 def test_explain_shows_scores_thresholds_and_the_stage(wirewatch):
     outcome = wirewatch("explain", ROWS[0][1])
     assert outcome.code == 0

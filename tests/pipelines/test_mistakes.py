@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from models import DEFAULT_MODEL
+from pipelines.cli import COMMANDS
+from pipelines.topics import COMMANDS as TOPICS_COMMANDS
 
 SHIPPED = Path(__file__).parents[2] / "configs"
 
@@ -15,17 +17,15 @@ def refused(wirewatch, tmp_path, monkeypatch):
     """Runs a command that is to be refused, in a folder of its own; gives its line."""
     monkeypatch.chdir(tmp_path)
 
-    def run_refused(*arguments: object, usage: bool = False) -> str:
+    def run_refused(*arguments: object) -> str:
         before = sorted(tmp_path.rglob("*"))
         outcome = wirewatch(*arguments)
         assert outcome.code == 2
         assert outcome.out == ""
         assert sorted(tmp_path.rglob("*")) == before
-        lines = outcome.err.splitlines()
-        # argparse prints how the command is used before what is wrong.
-        assert len(lines) == 1 or usage
-        assert lines[-1].startswith("wirewatch")
-        return lines[-1]
+        (line,) = outcome.err.splitlines()
+        assert line.startswith("wirewatch: ")
+        return line
 
     return run_refused
 
@@ -52,12 +52,12 @@ def test_a_folder_that_is_a_file(refused, text):
     "flag", ["--lakes=x", "--strictly", "--no-such-flag", "--runer=DirectRunner", "-q"]
 )
 def test_an_unknown_flag(flag, refused, text):
-    assert flag in refused("run", text, flag, usage=True)
+    assert flag in refused("run", text, flag)
 
 
 @pytest.mark.parametrize("flag", ["--lake", "--config", "--runner"])
 def test_a_flag_without_its_value(flag, refused, text):
-    assert flag in refused("run", text, flag, usage=True)
+    assert flag in refused("run", text, flag)
 
 
 @pytest.mark.parametrize("runner", ["NoSuchRunner", "no_such_module.Runner", "json.NoSuchRunner"])
@@ -148,12 +148,49 @@ def test_a_lake_on_a_store_that_is_not_known(refused, text):
 
 
 @pytest.mark.parametrize("command", ["rnu", "gaze", "--lake", ""])
-def test_an_unknown_command(command, wirewatch, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    outcome = wirewatch(command)
-    assert outcome.code == 2
-    assert repr(command) in outcome.err.splitlines()[0]
-    assert not list(tmp_path.iterdir())
+def test_an_unknown_command(command, refused):
+    line = refused(command)
+    assert f"unknown command {command!r}" in line and "wirewatch --help" in line
+
+
+def commands():
+    """Every command of the program, as its words."""
+    one_word = [(name,) for name in COMMANDS if name != "topics"]
+    return one_word + [("topics", name) for name in TOPICS_COMMANDS]
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_a_mistake_in_the_flags_of_any_command_names_its_help(words, refused):
+    line = refused(*words, "--no-such-flag", "a")
+    assert line.startswith(f"wirewatch: {' '.join(words)}: ")
+    assert line.endswith(f"; see wirewatch {' '.join(words)} --help")
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_the_help_that_is_named_is_there(words, wirewatch):
+    outcome = wirewatch(*words, "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"usage: wirewatch {' '.join(words)} ")
+
+
+@pytest.mark.parametrize("words", [(), ("fti",), ("--lake",)])
+def test_an_unknown_command_about_topics(words, refused):
+    line = refused("topics", *words)
+    assert line.endswith("; there are evaluate, fit, train; see wirewatch topics --help")
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("watch", "--every", "3"), "'3' is not a time such as 30s"),
+        (("watch", "--metrics-port", "70000"), "'70000' is not a port"),
+        (("compact", "--before", "May"), "'May' is not a day"),
+        (("retry", "--stage", "x"), "choose from 'read', 'fetch', 'extract'"),
+        (("run", "a.txt", "--num_workers", "many"), "--num_workers"),
+    ],
+)
+def test_a_value_that_a_flag_does_not_take(words, said, refused):
+    assert said in refused(*words)
 
 
 @pytest.mark.parametrize(
@@ -192,11 +229,11 @@ def test_a_query_on_a_lake_that_is_not_there(lake, refused, text):
 
 def test_a_query_in_an_unknown_format(refused, lake):
     arguments = ("query", "select 1", "--lake", lake, "--format", "xml")
-    assert "'xml'" in refused(*arguments, usage=True)
+    assert "'xml'" in refused(*arguments)
 
 
 def test_a_query_without_sql(refused):
-    assert "SQL" in refused("query", usage=True)
+    assert "SQL" in refused("query")
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("run", "--help"), ("query", "--help")])
