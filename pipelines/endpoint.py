@@ -20,7 +20,7 @@ from prometheus_client import (
 from configs.settings import UserError
 
 if TYPE_CHECKING:
-    from pipelines.report import Tick
+    from pipelines.report import Polled, Tick
 
 LOOPBACK = "127.0.0.1"
 # The first tick over many feeds or files may take long; one that takes longer hangs.
@@ -64,6 +64,19 @@ class Metrics:
         self.success = Gauge(
             name, "When the last tick that succeeded ended, Unix time", registry=registry
         )
+        self.feed_up = Gauge(
+            "wirewatch_feed_up",
+            "Whether the last poll of a feed succeeded",
+            ["feed"],
+            registry=registry,
+        )
+        self.feed_success = Gauge(
+            "wirewatch_feed_last_success_timestamp_seconds",
+            "When the last poll of a feed that succeeded began, Unix time; 0 where none has",
+            ["feed"],
+            registry=registry,
+        )
+        self._named: set[str] = set()
         for outcome in ("done", "idle", "failed"):
             self.ticks.labels(outcome)
         for topic in topics:
@@ -86,8 +99,20 @@ class Metrics:
         if tick.feeds is not None:
             for state in STATES:
                 self.feeds.labels(state).set(tick.feeds.counts.get(state, 0))
+            self._note_feeds(tick.feeds.polled)
         if tick.problem is None:
             self.success.set_to_current_time()
+
+    def _note_feeds(self, polled: "dict[str, Polled]") -> None:
+        """Sets what is known of each feed; those that are watched no more leave."""
+        for feed_url, feed in polled.items():
+            self.feed_up.labels(feed_url).set(feed.is_up)
+            moment = feed.succeeded_at
+            self.feed_success.labels(feed_url).set(moment.timestamp() if moment else 0)
+        for feed_url in self._named - polled.keys():
+            self.feed_up.remove(feed_url)
+            self.feed_success.remove(feed_url)
+        self._named = set(polled)
 
 
 class Health:

@@ -20,16 +20,24 @@ from transforms.ledger import Ledger
 
 
 @dataclasses.dataclass(frozen=True)
+class Polled:
+    """Whether the last poll of a feed succeeded, and when the last one did that succeeded."""
+
+    is_up: bool
+    succeeded_at: datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Feeds:
     """The feeds that are watched: how many are in which state, and those to look at.
 
     A feed counts once, under the first of its states; ``healthy`` are the others. ``polled``
-    are the addresses of all that have been polled.
+    are all that have been polled, by address.
     """
 
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     unwell: tuple[FeedHealth, ...] = ()
-    polled: frozenset[str] = frozenset()
+    polled: dict[str, Polled] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +66,15 @@ def watched_feeds(ledger: Ledger, watched: set[str], now: datetime) -> Feeds:
     """How the watched feeds are, by their last polls."""
     counts: collections.Counter[str] = collections.Counter(healthy=0)
     unwell: list[FeedHealth] = []
-    polled = [feed for feed in ledger.feeds.all() if feed.feed_url in watched]
-    for feed in polled:
-        states = feed_states(feed, now)
-        counts[states[0].state if states else "healthy"] += 1
-        unwell += states
-    return Feeds(dict(counts), tuple(unwell), frozenset(feed.feed_url for feed in polled))
+    polled: dict[str, Polled] = {}
+    for feed in ledger.feeds.all():
+        if feed.feed_url in watched:
+            states = feed_states(feed, now)
+            counts[states[0].state if states else "healthy"] += 1
+            unwell += states
+            succeeded_at = ledger.feeds.succeeded_at(feed.feed_url)
+            polled[feed.feed_url] = Polled(feed.error is None, succeeded_at)
+    return Feeds(dict(counts), tuple(unwell), polled)
 
 
 class Report(contextlib.AbstractContextManager):
@@ -156,7 +167,7 @@ class Report(contextlib.AbstractContextManager):
                 message = f"{one_line(feed.source)}: {feed.message}"
                 say(f"feed_{feed.state}", message, logging.WARNING, **named(feed))
         were = self._left | {feed.feed_url: feed for feed in self._unwell.values()}
-        well = feeds.polled - {feed.feed_url for feed in feeds.unwell}
+        well = feeds.polled.keys() - {feed.feed_url for feed in feeds.unwell}
         for feed_url, feed in were.items():
             if feed_url in well:
                 message = f"{one_line(feed.source)}: is well again"

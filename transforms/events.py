@@ -31,11 +31,12 @@ def is_newer(moment: datetime, earlier: datetime, now: datetime) -> bool:
 
 
 class Feeds:
-    """The last poll of each feed."""
+    """The last poll of each feed, and the last one that succeeded."""
 
     def __init__(self, lake: str, days: int | None = None):
         self._tail = Tail(lake, POLLS, days)
         self._last: dict[str, Poll] = {}
+        self._succeeded: dict[str, datetime] = {}
 
     def refresh(self) -> None:
         """Reads the polls that were not read before."""
@@ -44,6 +45,7 @@ class Feeds:
     def _read(self, changes: Changes) -> None:
         paths, is_anew = to_read(changes)
         last = {} if is_anew else dict(self._last)
+        succeeded = {} if is_anew else dict(self._succeeded)
         if paths:
             found = self._tail.rows(paths, POLLS.schema.names, pc.scalar(True))
             now = datetime.now(UTC)
@@ -53,11 +55,20 @@ class Feeds:
                     row["failures"] = row["failures"] or 0
                     row["gone"] = bool(row["gone"])
                     last[row["feed_url"]] = Poll(**row)
-        self._last = last
+                if row["error"] is None:
+                    moment = succeeded.get(row["feed_url"], row["polled_at"])
+                    succeeded[row["feed_url"]] = max(moment, row["polled_at"])
+        self._last, self._succeeded = last, succeeded
 
     def last(self, feed_url: str) -> Poll | None:
         """A feed's last poll; None for one that is new."""
         return self._last.get(feed_url)
+
+    def succeeded_at(self, feed_url: str) -> datetime | None:
+        """When a feed was last read, also where that was before the polls that are read here;
+        None where it never was."""
+        last = self._last.get(feed_url)
+        return self._succeeded.get(feed_url) or (last.last_full_at if last else None)
 
     def all(self) -> list[Poll]:
         """The last poll of every feed, by name."""

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import queue
+import re
 import resource
 import select
 import signal
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
@@ -183,6 +185,55 @@ def test_a_lake_has_one_writer_which_leaves_nothing_that_is_a_hindrance(
     assert second.end() == 130
     assert json.loads(second.lines[-1])["event"] == "stopped"
     assert found() == {"/news/0": 1}
+
+
+def feed_metrics(place: str) -> dict[str, dict[str, float]]:
+    """The metrics of each feed, by the path of its address."""
+    found: dict[str, dict[str, float]] = {}
+    for line in get(f"{place}/metrics")[1].splitlines():
+        match = re.fullmatch(r'wirewatch_feed_(\w+){feed="http://[^/]+([^"]+)"} (\S+)', line)
+        if match:
+            found.setdefault(match[2], {})[match[1]] = float(match[3])
+    return found
+
+
+def test_the_metrics_name_each_feed_as_long_as_it_is_watched(
+    child, feed, empty_newsroom, site, configure, tmp_path
+):
+    began = time.time()
+    urls = [feed(0), feed(1, path="/second.xml"), empty_newsroom.url("/gone.xml")]
+    watcher = child(*urls, flags=("--metrics-port", "0"))
+    place = watcher.wait_for("metrics at").rpartition("/healthz")[0].rpartition(" ")[2]
+    watcher.wait_for("new article")
+    watcher.wait_for("new article")
+    first = feed_metrics(place)
+    assert {path: feed["up"] for path, feed in first.items()} == {
+        "/feed.xml": 1.0, "/second.xml": 1.0, "/gone.xml": 0.0,
+    }  # fmt: skip
+    well = first["/feed.xml"]["last_success_timestamp_seconds"]
+    assert began <= well <= time.time()
+    assert first["/gone.xml"]["last_success_timestamp_seconds"] == 0
+    empty_newsroom.fault = lambda path: site.Reply(status=500) if path == "/feed.xml" else None
+    watcher.wait_for("Post: has failed")
+    configure(tmp_path / "monitor.yaml", urls[:1], usual=0.001, shortest=0.001)
+    watcher.wait_for("the change is taken up")
+    watcher.wait_for("1 feed asked")
+    watcher.wait_for("1 feed asked")
+    second = feed_metrics(place)
+    assert second.keys() == {"/feed.xml"}
+    assert second["/feed.xml"]["up"] == 0
+    # It stays what it was when the feed began to fail, also for a watcher that starts then.
+    since = second["/feed.xml"]["last_success_timestamp_seconds"]
+    assert well <= since <= time.time()
+    assert get(f"{place}/healthz")[0] == 200
+    assert watcher.end(signal.SIGTERM) == 0
+    other = child(urls[0], flags=("--metrics-port", "0"))
+    place = other.wait_for("metrics at").rpartition("/healthz")[0].rpartition(" ")[2]
+    other.wait_for("new article")
+    other.wait_for("new article")
+    assert feed_metrics(place)["/feed.xml"] == {
+        "up": 0, "last_success_timestamp_seconds": since,
+    }  # fmt: skip
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
