@@ -5,7 +5,7 @@ import csv
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -16,8 +16,11 @@ from schemas.tables import TABLES
 from transforms.clean import escaped_json, one_line, spreadsheet_text
 from transforms.lake import table_files
 
-# A column that is narrower than its name, or than this, cannot be read; the rest is borders.
-LEAST_COLUMN_WIDTH, BORDER_WIDTH = 10, 3
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+# What a column of a table takes beside its cells.
+BORDER_WIDTH = 3
 # How often a query begins again because files that it listed were compacted meanwhile.
 TRIES = 20
 Read = TypeVar("Read")
@@ -147,27 +150,45 @@ def shown(value: Any) -> str:
 
 
 def write_table(names: list[str], rows: list[tuple], out: TextIO) -> None:
-    """Writes rows as a table that fits the terminal; cells are one line each.
+    """Writes rows as a table; cells are one line each, and none is cut.
 
-    Where the columns are too many for its width, each row is a block of ``name value``.
+    Where one does not fit the terminal, each row is a block of ``name value`` lines, which the
+    terminal wraps: an address or a passage is copied from it, and found by grep, in one piece.
     """
+    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
 
     console = Console(file=out)
-    cells = [[Text(one_line(shown(value))) for value in row] for row in rows]
-    least = sum(max(len(name), LEAST_COLUMN_WIDTH) + BORDER_WIDTH for name in names) + 1
-    if least <= console.width or len(names) == 1:
-        table = RichTable(*map(one_line, names))
-        for row in cells:
-            table.add_row(*row)
-        console.print(table)
+    names = list(map(one_line, names))
+    cells = [[one_line(shown(value)) for value in row] for row in rows]
+    columns = zip(names, *cells, strict=True)
+    widths = [max(map(cell_len, column)) + BORDER_WIDTH for column in columns]
+    if sum(widths) + 1 <= console.width:
+        console.print(made_table(names, cells))
     else:
         for number, row in enumerate(cells):
             console.rule(f"row {number + 1}", align="left")
-            block = RichTable.grid(padding=(0, 2))
-            for name, cell in zip(names, row, strict=True):
-                block.add_row(one_line(name), cell)
-            console.print(block)
+            write_block(names, row, out)
     console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
+
+
+def made_table(names: list[str], cells: list[list[str]]) -> "RichTable":
+    """A table to print, of columns as wide as their cells."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    table = RichTable()
+    for name in names:
+        table.add_column(Text(name))
+    for row in cells:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def write_block(names: list[str], row: list[str], out: TextIO) -> None:
+    """Writes a row as lines of a name and its value."""
+    from rich.cells import cell_len, set_cell_size
+
+    width = max(map(cell_len, names))
+    for name, value in zip(names, row, strict=True):
+        out.write(f"{set_cell_size(name, width)}  {value}".rstrip() + "\n")

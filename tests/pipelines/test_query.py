@@ -58,6 +58,32 @@ def test_no_cell_of_csv_is_a_formula():
     assert rows[0][1:] == ["-1", '["=1"]', ""]
 
 
+URL = "https://example.org/world/2026/02/" + "eu-sanctions-package-baltic-force/" * 3
+PASSAGE = "Envoys close in on a package of sanctions. " * 12
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_a_table_cuts_nothing_and_keeps_a_value_on_one_line(columns, lake, wirewatch, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    for value in (URL, PASSAGE.strip(), "short"):
+        for beside in ("", ", date '2024-03-10' as day, 7 as n"):
+            sql = f"select '{value}' as found{beside}"
+            assert value in wirewatch("query", sql, "--lake", lake).out
+
+
+def test_a_row_that_fits_is_a_row_of_a_table_and_one_that_does_not_is_a_block(
+    lake, wirewatch, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    sql = "select unnest(['short', '{}']) as \"a[b]\", 7 as number"
+    lines = wirewatch("query", sql.format("x" * 67), "--lake", lake).out.splitlines()
+    assert max(map(len, lines)) == 80 and "\u2502 short " in lines[3]
+    lines = wirewatch("query", sql.format("x" * 68), "--lake", lake).out.splitlines()
+    assert lines[0].startswith("row 1 ") and lines[3].startswith("row 2 ")
+    block = [*lines[1:3], *lines[4:]]
+    assert block == ["a[b]    short", "number  7", f"a[b]    {'x' * 68}", "number  7", "2 rows"]
+
+
 def add_articles(lake, classified, day, lengths, source="Gazette"):
     for number, length in enumerate(lengths):
         one = classified(f"https://{source}.example/{day:%m%d}/{number}", "x" * length)
