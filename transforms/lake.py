@@ -6,7 +6,7 @@ A lake is a folder on local disk or on an object store that Beam has a filesyste
 import io
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from transforms.storage import (
     is_remote,
     marked_files,
     paths_below,
+    paths_unchanged_since,
     put_bytes,
     read_bytes,
     replace_bytes,
@@ -58,6 +59,12 @@ def hidden_now(
             raise
         return set(), now
     return hidden, record_paths(lake)
+
+
+def files_unchanged_since(lake: str, table: Table, moment: datetime) -> set[str]:
+    """The files of a table that were last written before a moment, whatever day they are of."""
+    folder = f"{lake.rstrip('/')}/{table.name}"
+    return paths_unchanged_since(folder, "date=*/*.parquet", moment)
 
 
 def day_files(lake: str, table: Table, day: date) -> dict[str, Mark]:

@@ -1,8 +1,9 @@
 """The articles that may still change: when each was looked at, and when it is due again.
 
 Only what was fetched lately is held, with what is needed to ask for it again. It is read from
-the lake, as the ledger is: at the start from the partitions within the window, then from
-whatever files are new.
+the lake, as the ledger is: at the start from the partitions within the window and, since what was
+fetched lately may bear any date, from the files of others that were written within it; then
+from whatever files are new.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 from schemas.records import Check, Entry, Look
 from schemas.rows import passages_date
 from schemas.tables import CHECKS, PASSAGES
-from transforms.lake import file_date
+from transforms.lake import file_date, files_unchanged_since
 from transforms.tail import Changes, Tail, all_paths
 from transforms.urls import address_id, is_web
 
@@ -134,15 +135,33 @@ class Recent:
             # Both tables belong together, so both are read again.
             self._begin()
             fetched, looked = sorted(all_paths(passages)), sorted(all_paths(checks))
+        first, older = pc.field("position") == 0, []
+        since = datetime.now(UTC) - self._policy.window
         if is_anew or not self._has_begun:
-            first = (datetime.now(UTC) - self._policy.window).date()
-            fetched = [path for path in fetched if file_date(path) >= first]
-            looked = [path for path in looked if file_date(path) >= first]
-        for row in rows_of(self._passages, fetched, COLUMNS, pc.field("position") == 0):
+            older = self._written_since(fetched, since)
+            fetched = [path for path in fetched if file_date(path) >= since.date()]
+            looked = [path for path in looked if file_date(path) >= since.date()]
+        for row in rows_of(self._passages, fetched, COLUMNS, first):
+            self._note_fetch(row)
+        # A compaction or a new model writes a file again that holds what is long known. By the
+        # statistics of its row groups little of it is read.
+        is_late = pc.field("fetched_at") >= since
+        for row in rows_of(self._passages, older, COLUMNS, first & is_late):
             self._note_fetch(row)
         for row in rows_of(self._checks, looked, CHECKS.schema.names, pc.scalar(True)):
             self._note_check(Check(**row))
         self._has_begun = True
+
+    def _written_since(self, paths: list[str], since: datetime) -> list[str]:
+        """Those of the files of days before the window that were written within it.
+
+        One that is there no more counts as well: reading it says so.
+        """
+        older = [path for path in paths if file_date(path) < since.date()]
+        if not older:
+            return []
+        unchanged = files_unchanged_since(self._passages.lake, PASSAGES, since)
+        return [path for path in older if path not in unchanged]
 
     def _note_fetch(self, row: dict[str, Any]) -> None:
         name = sys.intern(row["article_id"])

@@ -12,6 +12,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def marked_files(folder: str, pattern: str) -> dict[str, Mark]:
             if not path.name.startswith("."):
                 marks[str(path)] = local_mark(path)
     return marks
+
+
+def paths_unchanged_since(folder: str, pattern: str, moment: datetime) -> set[str]:
+    """The paths of ``marked_files`` that were last written before a moment."""
+    marks, seconds = marked_files(folder, pattern), moment.timestamp()
+    if is_remote(folder):
+        return {path for path, (written, _) in marks.items() if written < seconds}
+    return {path for path, (_, written, _) in marks.items() if written < seconds * 1e9}
 
 
 def local_mark(path: str | Path) -> Mark:

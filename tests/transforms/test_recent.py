@@ -1,6 +1,7 @@
 """Which articles are looked at again, and when; read from the lake alone."""
 
 import dataclasses
+import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -149,6 +150,27 @@ def test_an_article_is_forgotten_when_its_schedule_has_ended(keep, recent):
     assert short.get(article.article_id) is not None
     keep(60, url="https://a.example/2")
     assert len(recent(RevisionPolicy((1.0,), 0.0)).due_of_feed(FEED, NOW)) == 1
+
+
+@pytest.mark.parametrize("days", [1, 300])
+def test_what_was_fetched_lately_is_known_at_the_start_whatever_its_date(days, keep, recent):
+    day = NOW - timedelta(days=days)
+    article = keep(2, published_at=day)
+    keep(24 * 30, url="https://a.example/2", published_at=day - timedelta(days=30))
+    assert due(recent()) == [Look(article.article_id, article.revision)]
+
+
+def test_of_days_before_the_window_only_files_that_were_written_since_are_read(
+    keep, recent, tmp_path
+):
+    keep(2, published_at=NOW - timedelta(days=300))
+    (path,) = tmp_path.glob("passages/*/*.parquet")
+    long_ago = (NOW - timedelta(days=30)).timestamp()
+    os.utime(path, (long_ago, long_ago))
+    # A file that is not read may as well be none.
+    path.write_bytes(b"")
+    os.utime(path, (long_ago, long_ago))
+    assert due(recent()) == []
 
 
 def test_files_that_come_later_are_read_whatever_their_date(keep, check, recent):

@@ -131,6 +131,21 @@ def test_the_schedule_asks_conditionally_also_where_the_feed_has_not_changed(
     assert len(empty_newsroom.asked("/news/0")) == 4
 
 
+def test_an_article_with_an_old_date_is_looked_at_again_all_the_same(
+    run, feed, age, empty_newsroom
+):
+    url = feed(0)
+    run("run", url)
+    run("run", url)
+    # The lake is read anew then, as a new process does, and it stands in the folder of its date.
+    age(2)
+    run("run", url)
+    assert len(empty_newsroom.asked("/news/0")) == 2
+    age(1000)
+    run("run", url)
+    assert len(empty_newsroom.asked("/news/0")) == 2
+
+
 def test_a_change_of_boilerplate_is_no_revision(run, press, lake, rows, checks, age, site):
     text = site.text(0)
     press.publish(text)
