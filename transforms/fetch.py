@@ -19,6 +19,7 @@ from transforms.lanes import Turn
 from transforms.pool import ConcurrentDoFn
 from transforms.sources.archives import read_record
 from transforms.urls import is_web
+from transforms.validators import remember_validators
 
 STAGE = "fetch"
 
@@ -35,13 +36,16 @@ def fetch_page(entry: Entry, http: HttpPolicy) -> Generator[Turn, None, Page | C
     look = entry.look
     conditions = (look.etag, look.last_modified) if look else (None, None)
     answer = yield from open_client(http).ask(entry.location, *conditions, robots=True)
+    if look is not None and answer.status == NOT_MODIFIED:
+        return unchanged_check(entry, answer.headers)
+    moment = datetime.now(UTC)
+    validators = answer.headers.get("etag"), answer.headers.get("last-modified")
     if look is not None:
-        if answer.status == NOT_MODIFIED:
-            return unchanged_check(entry, answer.headers)
-        etag, last_modified = answer.headers.get("etag"), answer.headers.get("last-modified")
-        look = dataclasses.replace(look, etag=etag, last_modified=last_modified)
+        look = dataclasses.replace(look, etag=validators[0], last_modified=validators[1])
+    elif entry.feed_url is not None:  # Others have no schedule.
+        remember_validators(entry.location, moment, validators)
     body = gunzip(answer.body, http.max_bytes)
-    return Page(entry, answer.url, body, answer.content_type, datetime.now(UTC), look=look)
+    return Page(entry, answer.url, body, answer.content_type, moment, look=look)
 
 
 class FetchPage(ConcurrentDoFn):

@@ -22,6 +22,7 @@ from schemas.tables import CHECKS, PASSAGES
 from transforms.lake import file_date, files_unchanged_since
 from transforms.tail import Changes, Tail, all_paths
 from transforms.urls import address_id, is_web
+from transforms.validators import take_validators
 
 # How long after the last step of the schedule an article is still remembered.
 MARGIN = timedelta(days=2)
@@ -51,7 +52,10 @@ class RevisionPolicy:
 
 @dataclasses.dataclass(slots=True)
 class Seen:
-    """One article. ``entry`` is what to ask for; ``revision`` was seen last, at ``sight_at``."""
+    """One article. ``entry`` is what to ask for; ``revision`` was seen last, at ``sight_at``.
+
+    The validators are those of the answer at ``validated_at``.
+    """
 
     article_id: str
     first_at: datetime
@@ -63,6 +67,7 @@ class Seen:
     looked_at: datetime = EARLIEST
     etag: str | None = None
     last_modified: str | None = None
+    validated_at: datetime = EARLIEST
 
     @property
     def last_at(self) -> datetime:
@@ -84,7 +89,7 @@ class Seen:
     def note_check(self, check: Check) -> None:
         """Notes a look at the article's page."""
         if check.checked_at >= self.looked_at:
-            self.looked_at = check.checked_at
+            self.looked_at = self.validated_at = check.checked_at
             self.etag, self.last_modified = check.etag, check.last_modified
         if check.revision is not None and check.checked_at >= self.sight_at:
             self.sight_at, self.revision = check.checked_at, check.revision
@@ -96,7 +101,7 @@ class Seen:
         its look leaves those of an earlier text, and that text may be there again.
         """
         look = Look(self.article_id, self.revision)
-        if self.looked_at >= self.fetched_at:
+        if self.validated_at >= self.fetched_at:
             look = dataclasses.replace(look, etag=self.etag, last_modified=self.last_modified)
         return dataclasses.replace(self.entry, look=look)
 
@@ -173,6 +178,8 @@ class Recent:
             day = passages_date(row["published_at"], moment)
             entry = listed_entry(row)
             seen = Seen(name, moment, entry, moment, row["revision"], moment, (day,))
+            seen.etag, seen.last_modified = take_validators(row["url"], moment)
+            seen.validated_at = moment
             self._articles[name] = seen
             if entry.feed_url is not None and is_web(entry.feed_url):
                 self._of_feed.setdefault(entry.feed_url, set()).add(name)

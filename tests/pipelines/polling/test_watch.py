@@ -254,3 +254,29 @@ def test_a_quiet_feed_is_named_while_it_is_not_due(watch, feed, lake):
     put_rows(str(lake), POLLS, now.date(), ["a"], [dataclasses.asdict(poll)])
     watched = watch(url)
     assert [watched.tick(), watched.tick()] == [["feed_quiet"], []]
+
+
+def test_the_first_look_at_an_article_is_conditional_too(
+    watch, feed, rows, lake, empty_newsroom, site
+):
+    url = feed(0, 1)
+
+    def serve(number, etag, text):
+        def answer(headers):
+            same = headers["If-None-Match"] == etag
+            return Reply(status=304) if same else Reply(site.page(text), headers={"ETag": etag})
+
+        empty_newsroom.replies[f"/news/{number}"] = answer
+
+    serve(0, '"same"', 0)
+    serve(1, '"first"', 1)
+    watched = watch(url, revisions={"recheck": [0.001], "least_gap": 0}, **ALWAYS)
+    watched.tick()
+    serve(1, '"second"', 2)
+    watched.tick()
+    for path, etag in (("/news/0", '"same"'), ("/news/1", '"first"')):
+        assert [sent["If-None-Match"] for sent in empty_newsroom.asked(path)] == [None, etag]
+    found = {
+        check["url"][-1]: (check["status"], check["changed"]) for check in rows(lake, "checks")
+    }
+    assert found == {"0": (304, False), "1": (200, True)}
