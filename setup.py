@@ -26,7 +26,7 @@ setup(
     ],
     package_data={
         "configs": ["*.yaml"],
-        "models": ["topics/*", "passages.jsonl", "reader_labels.jsonl"],
+        "models": ["topics/*", "*.jsonl"],
         "seeds": ["*", "articles/*"],
         "schemas": ["*.md"],
     },

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from models.figures import Figures
+from models.figures import Figures, passage_figures
 from models.training.base import Base, sha256
 from models.training.calibrate import Calibration, HeldBack, cross_fit, figures_of, reliability
-from models.training.data import TOPICS, Corpus
+from models.training.data import TOPICS, Corpus, Passage, targets
 
 CARD_FILE = "card.md"
 
@@ -56,6 +56,7 @@ def write_card(
 def origin(measured: Measured, seed: int, base: Base) -> list[str]:
     corpus, folds = measured.corpus, len(np.unique(measured.data.folds))
     unsure = sum(passage.unsure for passage in corpus.tested)
+    twice = sum(passage.second is not None for passage in corpus.tested)
     # Without labelled files the passages of our own are the tested ones.
     whose = "labelled passages" if corpus.written else "passages of our own, not of real articles"
     return [
@@ -63,6 +64,8 @@ def origin(measured: Measured, seed: int, base: Base) -> list[str]:
         "",
         f"- Base weights: {base.name}; licence: {base.licence}; SHA-256 `{base.sha256}`.",
         f"- {len(corpus.tested)} {whose}, {unsure} marked unsure, held back in turn.",
+        f"- {twice} of them read a second time, by a language model: trainings aim at the mean of "
+        "both readings; the figures are against the first alone.",
         f"- {len(corpus.written)} passages of our own besides, in every training.",
         f"- {len(corpus.reader)} passages labelled by a language model, not by a person, by "
         "SHA-256 of their text.",
@@ -92,7 +95,7 @@ def quality(measured: Measured) -> Iterator[str]:
             f"| {topic} | {one.precision:.3f} | {one.recall:.3f} | {number(one.f1)} "
             f"| {one.support} | {one.ece:.3f} |"
         )
-    yield from ("", *spread(data, scores, hits, figures), "")
+    yield from ("", *spread(data, scores, hits, figures), *second_reader(measured.corpus), "")
     yield from outlet_lines(measured.corpus, data, scores, hits)
     yield from ("", "| stated from | number | mean stated | found |", "|---|---|---|---|")
     for low, count, mean, share in reliability(scores, data.labels):
@@ -127,6 +130,19 @@ def spread(data: HeldBack, scores: np.ndarray, hits: np.ndarray, figures: Figure
         f"standard deviation {deviation:.3f}",
         f"- off-topic passages given a topic: {number(figures.off_topic_hit)}",
     )
+
+
+def second_reader(corpus: Corpus) -> Iterator[str]:
+    """What the second reading would reach against the labels: more than that cannot be asked."""
+    for what, unsure in (("sure", False), ("unsure", True)):
+        read = [p for p in corpus.tested if p.second is not None and p.unsure is unsure]
+        if read:
+            found = targets([Passage(p.text, p.second or ()) for p in read])
+            figures = passage_figures(TOPICS, targets(read), found, found.astype(float))
+            yield (
+                f"- the second reading against the labels, where the reader was {what} "
+                f"({len(read)} passages): macro-F1 {number(figures.macro_f1)}"
+            )
 
 
 def stage(measured: Measured) -> Iterator[str]:

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AutoModel
 
 from models.encoder import PassageTokenizer
-from models.training.data import TOPICS, Passage, targets
+from models.training.data import TOPICS, Passage, taught
 
 Ids = list[list[int]]
 WARM_UP = 0.1
@@ -122,8 +122,9 @@ class Training:
             self.optimizer,
             lambda s: min((s + 1) / (WARM_UP * steps), (steps - s) / ((1 - WARM_UP) * steps)),
         )
-        labels = torch.tensor(targets(passages), dtype=torch.float32)
-        weights = torch.tensor([recipe.unsure_weight if p.unsure else 1.0 for p in passages])
+        labels = torch.tensor(taught(passages))
+        unsure = np.where([p.unsure for p in passages], recipe.unsure_weight, 1.0)
+        weights = torch.tensor(unsure * [p.weight for p in passages], dtype=torch.float32)
         lengths = np.array([len(row) for row in ids])
         done, draw = self._resume(schedule), np.random.default_rng(recipe.seed)
         for epoch in range(recipe.epochs):

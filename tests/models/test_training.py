@@ -75,6 +75,7 @@ def options(base, tmp_path, monkeypatch):
         for row in chosen[60:80]
     ]
     monkeypatch.setattr(data, "WRITTEN", write(tmp_path / "ours.jsonl", chosen[100:]))
+    monkeypatch.setattr(data, "OBLIQUE", write(tmp_path / "oblique.jsonl", []))
     monkeypatch.setattr(data, "READER_LABELS", write(tmp_path / "reader.jsonl", hashes))
     return Options(
         (write(tmp_path / "labelled.jsonl", labelled),),

@@ -17,7 +17,7 @@ LONG = "The envoys met on Monday in the old town hall and spoke for three hours 
 
 def test_the_repository_holds_hashes_and_labels_of_the_reader_and_no_text():
     rows = [json.loads(line) for line in data.READER_LABELS.read_text().splitlines()]
-    assert len({row["sha256"] for row in rows}) == len(rows) == 990
+    assert len({row["sha256"] for row in rows}) == len(rows) == 4367
     for row in rows:
         assert set(row) == {"sha256", "topics"} and len(bytes.fromhex(row["sha256"])) == 32
         assert set(row["topics"]) <= set(data.TOPICS)
@@ -34,6 +34,18 @@ def test_reader_labels_find_their_texts(tmp_path, monkeypatch):
     assert [passage.text for passage in corpus.unlabelled] == ["one", "two"]
     assert corpus.reader == [Passage("two", ("nato",))]
     assert corpus.tested and not corpus.written
+
+
+def test_a_passage_read_twice_teaches_the_mean_of_both_readings(tmp_path, monkeypatch):
+    rows = [{"text": "one", "topics": ["nato", "sanctions"]}, {"text": "two", "topics": ["nato"]}]
+    path, labels = tmp_path / "labelled.jsonl", tmp_path / "labels.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    again = {"sha256": hashlib.sha256(b"one").hexdigest(), "topics": ["sanctions", "territory"]}
+    labels.write_text(json.dumps(again))
+    monkeypatch.setattr(data, "READER_LABELS", labels)
+    tested = read_corpus((path,), None).tested
+    assert data.taught(tested).tolist() == [[0.0, 0.5, 1.0, 0.5], [0.0, 0.0, 0.0, 1.0]]
+    assert data.targets(tested).tolist() == [[False, False, True, True], [False] * 3 + [True]]
 
 
 @pytest.mark.parametrize(

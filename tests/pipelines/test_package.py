@@ -15,6 +15,8 @@ DATA = (
     "configs/monitor.yaml",
     "configs/topics.yaml",
     "models/passages.jsonl",
+    "models/oblique_passages.jsonl",
+    "models/reader_labels.jsonl",
     "seeds/feeds.opml",
     "schemas/README.md",
 )
