@@ -28,7 +28,8 @@ class StatusLine:
         self._hits = hits_since(lake, self._day)
         # Last, for it draws the line at once.
         self._live = Live(
-            console=Console(stderr=True),
+            # Log lines go above it, as long as they are: one that is cut up cannot be copied.
+            console=Console(stderr=True, soft_wrap=True),
             get_renderable=self._line,
             refresh_per_second=2,
             transient=True,
@@ -63,11 +64,12 @@ class StatusLine:
 
     def _line(self) -> Text:
         if self._next is None:
-            head = f"polling: {progress_line(SHOWN)}"
+            # The terminal may cut the counts of this tick, not which feeds fail.
+            parts = ["polling", self._feeds, progress_line(SHOWN)]
         else:
             left = max(0, round(self._next - time.monotonic()))
             head = f"next poll in {left // 60}:{left % 60:02}"
-        parts = (head, self._feeds, f"hits today: {self._hits:,}", self._last)
+            parts = [head, self._feeds, f"hits today: {self._hits:,}", self._last]
         return Text(" | ".join(parts), style="dim", overflow="ellipsis", no_wrap=True)
 
 

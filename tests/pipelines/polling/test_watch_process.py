@@ -259,14 +259,13 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_lost(child, feed, found,
     assert found() == {"/news/0": 1, "/news/1": 1}
 
 
-def test_a_terminal_shows_what_is_going_on(child_environment, tmp_path, lake, write_story):
-    (tmp_path / "a.txt").write_text(write_story(0))
+def watch_terminal(environment, width: int, *words) -> str:
+    """What a terminal of so many columns shows of a watcher until its first tick has ended."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 200, 0, 0))
-    words = ["watch", tmp_path / "a.txt", "--lake", lake]
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, width, 0, 0))
     with subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *map(str, words)],
-        env={**child_environment, "COLUMNS": "200"},
+        [sys.executable, "-c", COMMAND, "watch", *map(str, words)],
+        env={**environment, "COLUMNS": str(width)},
         stderr=theirs,
     ) as process:
         os.close(theirs)
@@ -281,10 +280,25 @@ def test_a_terminal_shows_what_is_going_on(child_environment, tmp_path, lake, wr
                 shown += piece
         assert process.wait(PATIENCE) == 0
     os.close(ours)
-    line = shown.decode().rpartition("next poll in 4:")[2]
+    return shown.decode()
+
+
+def test_a_terminal_shows_what_is_going_on(child_environment, tmp_path, lake, write_story):
+    (tmp_path / "a.txt").write_text(write_story(0))
+    shown = watch_terminal(child_environment, 200, tmp_path / "a.txt", "--lake", lake)
+    line = shown.rpartition("next poll in 4:")[2]
     assert "feeds: 0 healthy" in line and "hits today: 2" in line and "1 new" in line
     # The cursor is back.
-    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+
+
+def test_a_narrow_terminal_breaks_no_log_line(child_environment, tmp_path, lake, write_story):
+    (tmp_path / "a.txt").write_text(write_story(0))
+    shown = watch_terminal(child_environment, 50, tmp_path / "a.txt", "--lake", lake)
+    assert re.search(r"Z 1 new article with \d passages, 2 of them on a topic; .* s\r?\n", shown)
+    # The last line is as wide as the terminal at most.
+    (line, *_) = shown.rpartition("next poll in 4:")[2].split("\r")
+    assert len("next poll in 4:" + line.partition("\x1b")[0]) <= 50
 
 
 def test_a_bug_ends_a_watcher_with_a_traceback(child, feed, lake):
