@@ -1,19 +1,15 @@
 """Watchers as processes: signals, the lock, logs and metrics."""
 
 import contextlib
-import fcntl
 import json
 import os
-import pty
 import queue
 import re
 import resource
 import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import threading
 import time
 import urllib.error
@@ -257,48 +253,6 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_lost(child, feed, found,
     assert "Traceback" not in "".join(watcher.lines)
     assert watcher.lines[-1].endswith("stopped; the lake holds what was finished")
     assert found() == {"/news/0": 1, "/news/1": 1}
-
-
-def watch_terminal(environment, width: int, *words) -> str:
-    """What a terminal of so many columns shows of a watcher until its first tick has ended."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, width, 0, 0))
-    with subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "watch", *map(str, words)],
-        env={**environment, "COLUMNS": str(width)},
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while b"next poll in 4:" not in shown:
-            assert select.select([ours], [], [], PATIENCE)[0], shown
-            shown += os.read(ours, 65_536)
-        process.send_signal(signal.SIGINT)
-        # At its end a terminal of one process is closed: an error of reading.
-        with contextlib.suppress(OSError):
-            while piece := os.read(ours, 65_536):
-                shown += piece
-        assert process.wait(PATIENCE) == 0
-    os.close(ours)
-    return shown.decode()
-
-
-def test_a_terminal_shows_what_is_going_on(child_environment, tmp_path, lake, write_story):
-    (tmp_path / "a.txt").write_text(write_story(0))
-    shown = watch_terminal(child_environment, 200, tmp_path / "a.txt", "--lake", lake)
-    line = shown.rpartition("next poll in 4:")[2]
-    assert "feeds: 0 healthy" in line and "hits today: 2" in line and "1 new" in line
-    # The cursor is back.
-    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
-
-
-def test_a_narrow_terminal_breaks_no_log_line(child_environment, tmp_path, lake, write_story):
-    (tmp_path / "a.txt").write_text(write_story(0))
-    shown = watch_terminal(child_environment, 50, tmp_path / "a.txt", "--lake", lake)
-    assert re.search(r"Z 1 new article with \d passages, 2 of them on a topic; .* s\r?\n", shown)
-    # The last line is as wide as the terminal at most.
-    (line, *_) = shown.rpartition("next poll in 4:")[2].split("\r")
-    assert len("next poll in 4:" + line.partition("\x1b")[0]) <= 50
 
 
 def test_a_bug_ends_a_watcher_with_a_traceback(child, feed, lake):
