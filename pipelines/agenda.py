@@ -16,6 +16,7 @@ from transforms.files import expand_source
 from transforms.lake import is_remote
 from transforms.ledger import Ledger
 from transforms.listed import listed_by
+from transforms.locate import locate
 from transforms.poll import due, may_try_again
 from transforms.urls import is_web
 
@@ -126,11 +127,13 @@ class Agenda:
             if not letter.retryable or not may_try_again(letter, plan.polls, now):
                 continue
             given = letter_input(letter)
-            if not isinstance(given, Entry) or given.feed_url in read:
+            if not isinstance(given, Entry):
                 continue
+            # Earlier versions named a feed's file by its path from the current folder.
+            feed = given.feed_url and locate(given.feed_url)
             # What stood in a file or a list is this process's concern where it met it.
-            is_ours = given.feed_url is None and letter.occurred_at >= self._began
-            if is_ours or given.feed_url in self.watched:
+            is_ours = feed is None and letter.occurred_at >= self._began
+            if feed not in read and (is_ours or feed in self.watched):
                 yield letter
 
 

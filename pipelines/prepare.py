@@ -1,6 +1,7 @@
 """Turns flags and configuration into a plan, refusing what cannot work before it runs."""
 
 import contextlib
+import dataclasses
 import glob
 import os
 import sys
@@ -31,6 +32,7 @@ from transforms.guard import DEFAULT_PORTS, Guard, is_local_name
 from transforms.http import HttpPolicy
 from transforms.lake import is_remote
 from transforms.ledger import LedgerPolicy
+from transforms.locate import locate
 from transforms.poll import PollPolicy
 from transforms.processes import ExtractPolicy
 from transforms.recent import RevisionPolicy
@@ -55,7 +57,8 @@ def make_plan(flags: RunFlags) -> MonitorPlan:
     # What comes in on standard input may be anybody's.
     typed = tuple(location for location in flags.sources if location != "-")
     named = command_sources(typed) if flags.sources else sources
-    return settings_plan(settings, config, flags.lake, sources, named, force=flags.force)
+    located = located_sources(sources)
+    return settings_plan(settings, config, flags.lake, located, named, force=flags.force)
 
 
 def settings_plan(
@@ -157,6 +160,12 @@ def command_sources(locations: tuple[str, ...]) -> tuple[Source, ...]:
         else:
             sources.append(Source(location))
     return tuple(dict.fromkeys(sources))
+
+
+def located_sources(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    """The sources as they are named in the lake, whichever folder they are named from."""
+    found = (dataclasses.replace(source, location=locate(source.location)) for source in sources)
+    return tuple(dict.fromkeys(found))
 
 
 def check_source(source: Source, prefix: str) -> None:

@@ -133,7 +133,7 @@ ERRORS = Table(
     "occurred_at",
     (
         Column("stage", pa.string(), "Stage that failed: read, fetch or extract."),
-        Column("key", pa.string(), "URL or path, with the position in it after a #."),
+        Column("key", pa.string(), "URL or absolute path, with the position in it after a #."),
         Column("source", pa.string(), "Name of the source.", nullable=True),
         Column("error_type", pa.string(), "Kind of error, for grouping."),
         Column("message", pa.string(), "What went wrong, in one line."),
@@ -141,7 +141,11 @@ ERRORS = Table(
         Column("attempt", pa.int32(), "How many times it was tried in the run."),
         Column("payload_head", pa.string(), "First characters of what was read.", nullable=True),
         Column("occurred_at", UTC_MICROS, "When it failed."),
-        Column("letter_id", pa.string(), "Hash of the address or path: the same in every run."),
+        Column(
+            "letter_id",
+            pa.string(),
+            "Hash of the address or absolute path: the same in every run, from any folder.",
+        ),
         Column("tries", pa.int32(), "How many runs have tried it, this one included."),
         Column(
             "retry_at",
@@ -175,7 +179,7 @@ POLLS = Table(
     "says how the feed stands.",
     "polled_at",
     (
-        Column("feed_url", pa.string(), "Address or path of the feed or list."),
+        Column("feed_url", pa.string(), "Address or absolute path of the feed or list."),
         Column("source", pa.string(), "Name of the source."),
         Column("status", pa.int32(), "HTTP status; null for a file or no answer.", nullable=True),
         Column(

@@ -11,6 +11,7 @@ import pyarrow.dataset as ds
 from schemas.records import Check, DeadLetter, Poll
 from schemas.rows import passage_rows, passages_date
 from schemas.tables import CHECKS, ERRORS, PASSAGES, POLLS, stable_id
+from transforms.deadletter import Unusable, dead_letter
 from transforms.lake import day_files, put_rows, read_table, replace_table, table_files
 from transforms.urls import address_id
 
@@ -46,6 +47,14 @@ def put_letter(lake, number, day=DAY, name=""):
     letter = DeadLetter("fetch", key, None, "Gone", "gone", True, 1, None, day, str(number))
     row = dataclasses.asdict(letter) | {"content": b"\x00x"}
     return put_rows(str(lake), ERRORS, day.date(), [f"{number}{name}"], [row])
+
+
+def put_open_letter(lake, stage, given):
+    """Puts the open letter of a source or entry, which is to be tried again."""
+    error = Unusable("Http503", "HTTP 503", retryable=True)
+    letter = dead_letter(stage, given.location, None, error, given=given)
+    row = dataclasses.asdict(letter)
+    return put_rows(str(lake), ERRORS, letter.occurred_at.date(), [letter.letter_id], [row])
 
 
 def put_revision(lake, made, moment, **changed):

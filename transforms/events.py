@@ -13,6 +13,7 @@ from schemas.records import DeadLetter, Poll
 from schemas.tables import CHECKS, ERRORS, POLLS
 from transforms.deadletter import letter_input
 from transforms.known import id_number, site_number, text_number
+from transforms.locate import locate
 from transforms.poll import is_ahead
 from transforms.tail import Changes, Tail
 from transforms.urls import address_id
@@ -135,7 +136,8 @@ class LetterState:
             self.open[name] = letter
             feed_url = getattr(letter_input(letter), "feed_url", None)
             if feed_url is not None:
-                self.of_feed.setdefault(feed_url, set()).add(name)
+                # Earlier versions named a feed's file by its path from the current folder.
+                self.of_feed.setdefault(locate(feed_url), set()).add(name)
 
 
 class Letters:
@@ -172,7 +174,7 @@ class Letters:
     def of_feed(self, feed_url: str) -> list[DeadLetter]:
         """The open letters of a feed's entries."""
         state = self._state
-        names = sorted(state.of_feed.get(feed_url, ()))
+        names = sorted(state.of_feed.get(locate(feed_url), ()))
         return [state.open[name] for name in names if name in state.open]
 
 

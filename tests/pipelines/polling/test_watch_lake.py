@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from configs.settings import UserError
+from schemas.records import Entry
+from tests.lakes import put_open_letter
 
 ALWAYS = {"shortest": 0.001, "usual": 0.001}
 NOBODY = 65_534
@@ -201,3 +203,22 @@ def test_a_lake_that_may_not_be_written_is_named_and_nothing_lost(
     # Who is nobody could not read the configuration either.
     assert [event for event in watched.tick() if event != "config_well"] == ["recovered", "tick"]
     assert {row["source"] for row in rows(lake, "passages")} == {"a.txt", "b.txt"}
+
+
+def test_an_earlier_letter_of_a_files_page_is_tried_until_it_is_done(
+    watch, tmp_path, lake, found, empty_newsroom, site, monkeypatch
+):
+    """Earlier versions named the file by its path from the current folder."""
+    monkeypatch.chdir(tmp_path)
+    newsroom = empty_newsroom
+    page = newsroom.url("/news/0")
+    newsroom.replies["/news/0"] = site.Reply(site.page(0))
+    newsroom.fault = lambda path: site.Reply(status=503)
+    put_open_letter(lake, "fetch", Entry(page, "Post", feed_url="feed.xml"))
+    (tmp_path / "feed.xml").write_text("<rss version='2.0'><channel></channel></rss>")
+    watched = watch("feed.xml")
+    watched.tick()
+    assert found() == {}
+    newsroom.fault = lambda path: None
+    watched.tick()
+    assert found() == {"/news/0": 1}
