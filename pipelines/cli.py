@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
 from configs.settings import UserError
+from pipelines.environment import MachineFailed, machine_failures, refusal
 from transforms.clean import one_line
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ def retry(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def hold_lake(lake: str, command: str) -> Iterator["Lock"]:
-    """Makes this process the one writer of a lake while the body runs. Raises UserError."""
+    """Makes this process the one writer of a lake while the body runs.
+
+    Raises UserError, MachineFailed.
+    """
     from apache_beam.io.filesystem import BeamIOError
 
     from transforms.writer import LakeInUse, release_lake, take_lake
@@ -73,12 +77,12 @@ def hold_lake(lake: str, command: str) -> Iterator["Lock"]:
     except LakeInUse as error:
         raise UserError(str(error)) from error
     except (OSError, BeamIOError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{lake}: the lake cannot be locked: {reason}") from error
+        raise refusal(lake, "locked", error) from error
     try:
         yield lock
     finally:
-        release_lake(lake)
+        with machine_failures(lake):
+            release_lake(lake)
 
 
 def run_and_report(plan: "MonitorPlan", options: "PipelineOptions", as_json: bool) -> "Summary":
@@ -93,10 +97,11 @@ def run_and_report(plan: "MonitorPlan", options: "PipelineOptions", as_json: boo
     # Its file is unpacked on a core that is idle while the pipeline is built.
     threading.Thread(target=load_identifier, daemon=True).start()
     began, start = datetime.now(UTC), time.monotonic()
-    with show_progress():
-        counters = read_counters(run_plan(plan, options))
     topics = [topic for topic, _ in plan.topics.thresholds]
-    summary = summarise(counters, topics, plan.lake, began, time.monotonic() - start)
+    with machine_failures(plan.lake):
+        with show_progress():
+            counters = read_counters(run_plan(plan, options))
+        summary = summarise(counters, topics, plan.lake, began, time.monotonic() - start)
     if as_json:
         print(json.dumps(dataclasses.asdict(summary), default=plain, indent=2))
     else:
@@ -201,7 +206,10 @@ HELP = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script. Returns the exit code: 0 done, 1 strict, 2 a user's mistake."""
+    """The console script. Returns the exit code, which is 0 where all is done.
+
+    1 is strict, or a full disk and its like; 2 a user's mistake.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     usage = "\n".join(f"  wirewatch {name:<10} {HELP[name]}" for name in COMMANDS)
     if not words or words[0] in ("-h", "--help"):
@@ -224,6 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A message may quote what a page said.
         print(f"wirewatch: {one_line(str(error))}", file=sys.stderr)
         return 2
+    except MachineFailed as error:
+        print(f"wirewatch: {one_line(str(error))}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         # The reader of our output, such as head, has gone: that is no error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -238,6 +249,8 @@ def configure_logging() -> None:
     logging.getLogger().handlers[0].addFilter(
         lambda record: not record.getMessage().startswith(BEAM_CHATTER)
     )
+    # It logs what a step raises with its traceback; raised it is as well, and named or shown.
+    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     for noisy in ("trafilatura", "courlan", "htmldate", "httpx2", "charset_normalizer", "protego"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 

@@ -4,10 +4,12 @@ import dataclasses
 import json
 import os
 import sys
-from datetime import UTC, datetime
+from collections import defaultdict
+from datetime import UTC, date, datetime
 
 from configs.settings import UserError
 from pipelines.arguments import Parser, day
+from pipelines.environment import machine_failures, refusal
 from transforms.clean import counted, one_line
 from transforms.compact import CompactionRunning, CompactResult, compact_lake
 from transforms.storage import is_remote
@@ -37,18 +39,22 @@ def compact(arguments: list[str]) -> int:
     check_remote(flags.lake)
     if not is_remote(flags.lake) and not os.path.isdir(flags.lake):
         raise UserError(f"{flags.lake}: no such lake")
-    try:
-        before = flags.before or datetime.now(UTC).date()
-        result = compact_lake(flags.lake, before, flags.least)
-    except CompactionRunning as error:
-        raise UserError(f"{flags.lake}: another compaction is at work on this lake") from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{flags.lake}: the lake cannot be compacted: {reason}") from error
-    for reason in result.skipped:
-        print(f"wirewatch: not compacted: {one_line(reason)}", file=sys.stderr)
+    with machine_failures(flags.lake):
+        result = compact_days(flags.lake, flags.before or datetime.now(UTC).date(), flags.least)
+    for skipped in skipped_lines(result):
+        print(f"wirewatch: not compacted: {one_line(skipped)}", file=sys.stderr)
     print(json.dumps(dataclasses.asdict(result), indent=2) if flags.json else line(result))
     return 1 if result.skipped else 0
+
+
+def compact_days(lake: str, before: date, least: int) -> CompactResult:
+    """Compacts the days before one. Raises UserError, MachineFailed, BeamIOError."""
+    try:
+        return compact_lake(lake, before, least)
+    except CompactionRunning as error:
+        raise UserError(f"{lake}: another compaction is at work on this lake") from error
+    except OSError as error:
+        raise refusal(lake, "compacted", error) from error
 
 
 def check_remote(lake: str) -> None:
@@ -60,10 +66,23 @@ def check_remote(lake: str) -> None:
         check_filesystem(lake)
 
 
+def skipped_lines(result: CompactResult) -> list[str]:
+    """What was not compacted and why, a line for each reason."""
+    days = defaultdict(list)
+    for skipped in result.skipped:
+        day, _, reason = skipped.partition(": ")
+        days[reason].append(day)
+    lines = []
+    for reason, (first, *more) in days.items():
+        others = f" and {counted(len(more), 'partition')} more" if more else ""
+        lines.append(f"{first}{others}: {reason}")
+    return lines
+
+
 def line(result: CompactResult) -> str:
     """What was done in one line."""
     if not result.days:
-        return "Nothing to compact."
+        return "Nothing was compacted." if result.skipped else "Nothing to compact."
     text = (
         f"{counted(result.days, 'partition')} compacted: "
         f"{result.files_before:,} files are now "

@@ -1,11 +1,12 @@
 """Tells what is wrong with the machine from what is wrong with the program."""
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterator
 
-from apache_beam.io.filesystem import BeamIOError
-
-from transforms.lake import is_remote
+from configs.settings import UserError
+from transforms.storage import is_remote
 from transforms.writer import LakeGone, LakeInUse
 
 # Beam wraps what a step raises, and says so at the end of its message.
@@ -29,6 +30,35 @@ LAKE = {
     errno.ENOTDIR: "it is not there",
 }
 
+NOTHING_LOST = "nothing is lost, and the next run goes on where this one stopped"
+
+
+class MachineFailed(Exception):
+    """The machine, and not the program, has failed a command. The message is one line."""
+
+
+@contextlib.contextmanager
+def machine_failures(lake: str) -> Iterator[None]:
+    """Raises MachineFailed for what goes wrong around the body; a bug in it stays what it is."""
+    try:
+        yield
+    except Exception as error:
+        problem = environment_problem(error, lake)
+        if problem is None:
+            raise
+        raise MachineFailed(f"{problem}; {NOTHING_LOST}") from error
+
+
+def refusal(lake: str, what: str, error: Exception) -> Exception:
+    """What to raise where a lake cannot be taken into use: ``what`` cannot be done with it.
+
+    A full disk is no mistake of the user's; a path that is no folder, say, is.
+    """
+    if isinstance(error, OSError) and error.errno in DISK:
+        return MachineFailed(f"{environment_problem(error, lake)}; {NOTHING_LOST}")
+    reason = getattr(error, "strerror", None) or error
+    return UserError(f"{lake}: the lake cannot be {what}: {reason}")
+
 
 def environment_problem(error: BaseException, lake: str) -> str | None:
     """What is wrong around the program, as one line; None where it is the program itself.
@@ -36,6 +66,9 @@ def environment_problem(error: BaseException, lake: str) -> str | None:
     A full disk, a lake that is gone or may not be written, a store that does not answer:
     all that may be well again at the next try.
     """
+    # Imported when needed: a command that does without Beam need not wait for it.
+    from apache_beam.io.filesystem import BeamIOError
+
     cause = unwrapped(error)
     if isinstance(cause, LakeInUse):
         return str(cause)

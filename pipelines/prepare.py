@@ -21,6 +21,7 @@ from configs.settings import (
     load_settings,
 )
 from configs.topics import load_topics
+from pipelines.environment import refusal
 from pipelines.monitor import MonitorPlan
 from pipelines.options import RunFlags
 from pipelines.policy import open_model, topic_policy
@@ -201,7 +202,7 @@ def check_filesystem(path: str, prefix: str = "") -> None:
 
 
 def check_lake(lake: str) -> None:
-    """Raises UserError where a lake cannot be written. Leaves nothing behind."""
+    """Raises UserError, MachineFailed where a lake cannot be written. Leaves nothing behind."""
     if is_remote(lake):
         check_filesystem(lake)
         return
@@ -214,4 +215,4 @@ def check_lake(lake: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UserError(f"{lake}: the lake cannot be written: {error.strerror}") from error
+        raise refusal(lake, "written", error) from error

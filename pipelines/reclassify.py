@@ -19,6 +19,7 @@ from apache_beam.runners.runner import PipelineResult
 from configs.settings import UserError, load_settings
 from configs.topics import load_topics
 from pipelines.arguments import Parser, day
+from pipelines.environment import machine_failures
 from pipelines.options import add_beam_arguments, beam_options
 from pipelines.policy import open_model, topic_policy
 from pipelines.prepare import check_lake
@@ -102,7 +103,8 @@ def reclassify(arguments: list[str]) -> int:
     flags, options = parse_reclassify(arguments)
     plan = make_plan(flags.config, flags.lake, flags.since)
     total = len(plan.files)
-    with show_progress(SHOWN, lambda n: (n["files_replaced"] + n["files_current"], total)):
+    counted = show_progress(SHOWN, lambda n: (n["files_replaced"] + n["files_current"], total))
+    with machine_failures(plan.lake), counted:
         counters = run_until_done(plan, flags.since, options)
     found = {
         "lake": plan.lake,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from configs.settings import UserError, config_sources, load_settings
+from pipelines.environment import machine_failures
 from pipelines.monitor import MonitorPlan
 from pipelines.options import RetryFlags
 from pipelines.prepare import settings_plan
@@ -35,13 +36,14 @@ class RetryPlan:
 
 
 def make_retry_plan(flags: RetryFlags) -> RetryPlan:
-    """The plan that puts open dead letters through again. Raises UserError."""
+    """The plan that puts open dead letters through again. Raises UserError, MachineFailed."""
     settings, config = load_settings(flags.config)
     lake = flags.lake or settings.lake
     if not is_remote(lake) and not os.path.isdir(lake):
         raise UserError(f"{lake}: no such lake")
     found = Letters(lake)
-    found.refresh()
+    with machine_failures(lake):
+        found.refresh()
     now = datetime.now(UTC)
     asked = [letter for letter in found.all() if flags.stage in (None, letter.stage)]
     ready = [letter for letter in asked if letter.retry_at is None or letter.retry_at <= now]

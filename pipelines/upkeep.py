@@ -69,7 +69,7 @@ def tell(lake: str, out: str, problems: str, code: int) -> None:
         return  # It was ended with this process; the next one does it again.
     for line in problems.splitlines():
         say("compaction", line.removeprefix("wirewatch: "), logging.WARNING, lake=lake)
-    done = json.loads(out) if code in (0, 1) else {}
+    done = json.loads(out) if out and code in (0, 1) else {}
     if done.get("days"):
         files = f"{done['files_before']:,} files of {counted(done['days'], 'partition')} are now"
         say("compacted", f"{files} {done['files_after']:,}", lake=lake, **done)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from configs.settings import UserError
 from pipelines.agenda import Agenda, Work
-from pipelines.environment import environment_problem
+from pipelines.environment import MachineFailed, environment_problem
 from pipelines.logs import configure_logs, say, say_crash
 from pipelines.monitor import MonitorPlan, run_plan
 from pipelines.options import WatchFlags, beam_options, parse_watch
@@ -123,16 +123,19 @@ class Watcher:
 
 
 def watch(arguments: list[str]) -> int:
-    """``wirewatch watch``: runs until a signal ends it. Exit codes: 0, 1 a bug, 2 a mistake."""
+    """``wirewatch watch``: runs until a signal ends it.
+
+    Exit codes: 0; 1 a bug, or a disk that is full from the start; 2 a mistake.
+    """
     flags = parse_watch(arguments)
     configure_logs(flags.log_format)
     try:
         return supervise(lambda stop: watch_lake(flags, stop), say)
-    except UserError as error:
+    except (UserError, MachineFailed) as error:
         if flags.log_format == "text":
             raise
         say("refused", str(error), logging.ERROR, error=str(error))
-        return 2
+        return 2 if isinstance(error, UserError) else 1
     except Exception as error:
         if flags.log_format == "text":
             raise
@@ -141,7 +144,7 @@ def watch(arguments: list[str]) -> int:
 
 
 def watch_lake(flags: WatchFlags, stop: threading.Event) -> int:
-    """Takes the lake and watches until ``stop`` is set. Raises UserError."""
+    """Takes the lake and watches until ``stop`` is set. Raises UserError, MachineFailed."""
     from pipelines.cli import hold_lake
 
     configuration = Configuration(flags)

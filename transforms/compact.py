@@ -7,6 +7,7 @@ What a crash leaves aside is of no use to anybody; the next compaction clears it
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import os
 import platform
@@ -81,8 +82,11 @@ def compact_lake(
                 try:
                     total = total.plus(compact_day(lake, table, day, layout))
                 except (Unmergeable, OSError) as error:
-                    reason = f"{table.name} of {day.isoformat()}: {error}"
-                    total = total.plus(CompactResult(skipped=(reason,)))
+                    # Of a full disk no file is of interest, and it is said of all days at once.
+                    is_full = getattr(error, "errno", None) == errno.ENOSPC
+                    reason = "the disk is full" if is_full else error
+                    skipped = f"{table.name} of {day.isoformat()}: {reason}"
+                    total = total.plus(CompactResult(skipped=(skipped,)))
     return total
 
 
