@@ -27,8 +27,10 @@ LAKE = {
     errno.EACCES: "permission denied",
     errno.EPERM: "not permitted",
     errno.ENOENT: "it is not there",
-    errno.ENOTDIR: "it is not there",
+    errno.ENOTDIR: "it is no folder",
 }
+# Those that a folder may be the cause of, where a file is named that is not in it.
+OF_FOLDERS = (errno.EACCES, errno.EPERM, errno.ENOTDIR)
 
 NOTHING_LOST = "nothing is lost, and the next run goes on where this one stopped"
 
@@ -54,8 +56,12 @@ def refusal(lake: str, what: str, error: Exception) -> Exception:
 
     A full disk is no mistake of the user's; a path that is no folder, say, is.
     """
-    if isinstance(error, OSError) and error.errno in DISK:
-        return MachineFailed(f"{environment_problem(error, lake)}; {NOTHING_LOST}")
+    problem = environment_problem(error, lake)
+    number = error.errno if isinstance(error, OSError) else None
+    if problem and number in DISK:
+        return MachineFailed(f"{problem}; {NOTHING_LOST}")
+    if problem and number in OF_FOLDERS:
+        return UserError(problem)
     reason = getattr(error, "strerror", None) or error
     return UserError(f"{lake}: the lake cannot be {what}: {reason}")
 
@@ -82,9 +88,26 @@ def environment_problem(error: BaseException, lake: str) -> str | None:
     if cause.errno in DISK:
         # A write names no file: it is of the lake, where all that is large is written.
         return f"{names[0] if names else lake}: {DISK[cause.errno]}"
-    if cause.errno in LAKE and any(is_inside(name, lake) for name in names):
-        return f"{lake}: cannot be used: {LAKE[cause.errno]}"
+    inside = [name for name in names if is_inside(name, lake)]
+    if cause.errno in LAKE and inside:
+        return f"{refused(inside, lake, cause.errno)}: {LAKE[cause.errno]}"
     return None
+
+
+def refused(names: list[str], lake: str, number: int) -> str:
+    """Which file or folder of a lake is the cause, and whether it was to be written.
+
+    Of what is not there yet, and was to be made or moved there, it is the folder above.
+    """
+    place = names[-1]
+    if number not in OF_FOLDERS:
+        return f"{place}: cannot be used"
+    while is_inside(place, lake) and not os.path.lexists(place):
+        place = os.path.dirname(place)
+    place = place if is_inside(place, lake) else lake
+    # In a folder that may not be searched nothing is there, for who may not.
+    is_new = place != names[-1] and os.path.exists(os.path.join(place, "."))
+    return f"{place}: cannot be {'written' if is_new or len(names) > 1 else 'used'}"
 
 
 def unwrapped(error: BaseException) -> BaseException:

@@ -2,15 +2,19 @@
 
 import errno
 import os
+import tempfile
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
 from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.environment import environment_problem
+from transforms.storage import put_bytes
 from transforms.writer import LakeGone, LakeInUse
 
 LAKE = "/srv/lake"
+NOBODY = 65534
 
 
 def failure(number, path=None):
@@ -32,6 +36,50 @@ def failure(number, path=None):
 )
 def test_the_machine_s_faults_are_told_from_ours(error, expected):
     assert environment_problem(error, LAKE) == expected
+
+
+@pytest.fixture
+def closed():
+    """Closes a folder or file to every user, this one too, until the test has ended."""
+    is_root, changed = os.geteuid() == 0, []
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+
+        def close(path: Path, mode: int) -> None:
+            changed.append((path, path.stat().st_mode))
+            path.chmod(mode)
+            if is_root:  # The superuser may write anywhere.
+                os.seteuid(NOBODY)
+
+        yield Path(place), close
+        if is_root:
+            os.seteuid(0)
+        for path, mode in changed:
+            path.chmod(mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "what"),
+    [
+        ("polls/date=2024-05-01", 0o555, "written"),
+        ("polls", 0o555, "written"),
+        (".unfinished", 0o555, "written"),
+        ("polls", 0o444, "used"),
+    ],
+)
+def test_the_folder_that_may_not_be_used_is_named(closed, name, mode, what):
+    place, close = closed
+    lake = str(place / "lake")
+    put_bytes(lake, f"{lake}/polls/date=2024-05-01/a.parquet", b"a")
+    folder = Path(lake, name)
+    (Path(lake) / ".unfinished").chmod(0o777)
+    (Path(lake) / ".unfinished" / "lock").chmod(0o666)
+    close(folder, mode)
+    day = "2024-05-02" if name == "polls" else "2024-05-01"
+    with pytest.raises(PermissionError) as caught:
+        put_bytes(lake, f"{lake}/polls/date={day}/b.parquet", b"b")
+    expected = f"{folder}: cannot be {what}: permission denied"
+    assert environment_problem(caught.value, lake) == expected
 
 
 def test_a_store_is_reached_over_a_network():

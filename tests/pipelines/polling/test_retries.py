@@ -81,7 +81,7 @@ def test_nothing_is_polled_before_its_articles_are_in_the_lake(feed, wirewatch, 
     (lake / "passages").write_text("a file where a folder must be")
     failed = wirewatch("run", url, "--lake", lake)
     assert failed.code == 1
-    assert "nothing is lost" in failed.err
+    assert f"{lake}/passages: cannot be used: it is no folder; nothing is lost" in failed.err
     assert not (lake / "polls").exists()
     (lake / "passages").unlink()
     run("run", url)

@@ -194,7 +194,8 @@ def test_a_lake_that_may_not_be_written_is_named_and_nothing_lost(
         os.seteuid(NOBODY)
     try:
         assert "problem" in watched.tick()
-        assert "permission denied; nothing is lost" in watched.said[-1][1]
+        line = watched.said[-1][1]
+        assert f"{lake}/.unfinished: cannot be written: permission denied; nothing is lost" in line
     finally:
         if is_root:
             os.seteuid(0)
