@@ -51,10 +51,10 @@ def retry(arguments: list[str]) -> int:
 
     flags, options = parse_retry(arguments)
     plan = make_retry_plan(flags)
-    if not flags.json:
-        for line in left_lines(plan):
-            print(line)
     with hold_lake(plan.monitor.lake, "retry"):
+        if not flags.json:
+            for line in left_lines(plan):
+                print(line)
         if plan.monitor.letters or flags.json:
             run_and_report(plan.monitor, options, flags.json)
         else:

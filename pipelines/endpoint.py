@@ -153,6 +153,7 @@ class Endpoint:
     def __init__(self, port: int, topics: Iterable[str], every: float):
         """Opens the port, 0 for a free one. Raises UserError where it is taken."""
         self._metrics, self._health = Metrics(topics), Health(every)
+        self._thread: threading.Thread | None = None
         self._page = make_wsgi_app(self._metrics.registry)
         try:
             self._server = make_server(LOOPBACK, port, self._answer, Server, SilentHandler)
@@ -162,12 +163,14 @@ class Endpoint:
     def start(self) -> str:
         """Begins to answer; the address."""
         serve = self._server.serve_forever
-        threading.Thread(target=serve, daemon=True, name="metrics").start()
+        self._thread = threading.Thread(target=serve, daemon=True, name="metrics")
+        self._thread.start()
         return f"http://{LOOPBACK}:{self._server.server_port}"
 
     def close(self) -> None:
-        """Ends the server."""
-        self._server.shutdown()
+        """Ends the server, whether it has begun to answer or not."""
+        if self._thread is not None:
+            self._server.shutdown()
         self._server.server_close()
 
     def begin(self) -> None:

@@ -94,14 +94,14 @@ class Report(contextlib.AbstractContextManager):
         is_shown = flags.log_format == "text" and sys.stderr.isatty()
         self._status = StatusLine(self._lake) if is_shown else None
 
-    def __enter__(self) -> "Report":
+    def start(self) -> None:
+        """To be called when the lake is held: says so, and begins to answer and to show."""
         say("watching", f"watching; the lake is {self._lake}", lake=self._lake)
         if self._endpoint is not None:
             url = self._endpoint.start()
             say("serving", f"metrics at {url}/metrics, health at {url}/healthz", url=url)
         if self._status is not None:
             self._status.start()
-        return self
 
     def __exit__(
         self,

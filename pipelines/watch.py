@@ -148,8 +148,10 @@ def watch_lake(flags: WatchFlags, stop: threading.Event) -> int:
     from pipelines.cli import hold_lake
 
     configuration = Configuration(flags)
+    # The report first, which may be refused its port: a lake is only made for who can go on.
     with (
-        hold_lake(configuration.plan.lake, "watch") as lock,
         Report(flags, configuration) as report,
+        hold_lake(configuration.plan.lake, "watch") as lock,
     ):
+        report.start()
         return Watcher(configuration, lock, flags.every, report, Upkeep(stop)).run(stop)

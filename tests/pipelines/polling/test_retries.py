@@ -4,6 +4,8 @@ from collections import Counter
 
 import pyarrow.parquet
 
+from pipelines.cli import hold_lake
+
 DAY = "Fri, 01 Mar 2024 09:00:00 GMT"
 
 
@@ -141,6 +143,17 @@ def test_retry_all_tries_what_is_not_expected_to_get_better(
     assert [row["error_type"] for row in rows(lake, "errors")] == ["Http404"] * 2
     empty_newsroom.fault = lambda path: None
     assert "1 new article " in wirewatch("retry", "--all", "--lake", lake).out
+
+
+def test_a_retry_that_is_refused_says_only_that(feed, empty_newsroom, site, wirewatch, lake):
+    url = feed(0)
+    empty_newsroom.fault = lambda path: site.Reply(status=404) if path == "/news/0" else None
+    wirewatch("run", url, "--lake", lake)
+    with hold_lake(str(lake), "watch"):
+        refused = wirewatch("retry", "--lake", lake)
+    assert (refused.code, refused.out) == (2, "")
+    (line,) = refused.err.splitlines()
+    assert "writes to this lake" in line
 
 
 def test_retry_all_connects_nowhere_a_run_might_not(empty_newsroom, site, wirewatch, lake, rows):

@@ -8,6 +8,7 @@ import re
 import resource
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from pipelines.cli import hold_lake
 
 # Far beyond what anything here takes: a hang is to fail, not to wait for ever.
 PATIENCE = 60
@@ -181,6 +184,21 @@ def test_a_lake_has_one_writer_which_leaves_nothing_that_is_a_hindrance(
     assert second.end() == 130
     assert json.loads(second.lines[-1])["event"] == "stopped"
     assert found() == {"/news/0": 1}
+
+
+def test_a_watcher_that_does_not_get_its_port_or_its_lake_is_refused(child, feed, lake):
+    url = feed(0)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        watcher = child(url, flags=("--metrics-port", port))
+        assert watcher.end() == 2
+    assert watcher.lines == [f"wirewatch: --metrics-port {port}: Address already in use"]
+    assert not lake.exists()
+    with hold_lake(str(lake), "run"):
+        watcher = child(url, flags=("--metrics-port", port))
+        assert watcher.end() == 2
+    (line,) = watcher.lines
+    assert "wirewatch run (process " in line
 
 
 def feed_metrics(place: str) -> dict[str, dict[str, float]]:
