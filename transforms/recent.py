@@ -184,8 +184,12 @@ class Recent:
             if entry.feed_url is not None and is_web(entry.feed_url):
                 self._of_feed.setdefault(entry.feed_url, set()).add(name)
         if seen is not None:
-            for url in {row["url"], row["canonical_url"]} - {None}:
-                self._names[bytes.fromhex(address_id(url))] = name
+            # The article_id is the canonical URL's own id, and hashing an address takes a while.
+            addresses = {name} if row["canonical_url"] else set()
+            if row["url"] and row["url"] != row["canonical_url"]:
+                addresses.add(address_id(row["url"]))
+            for address in addresses:
+                self._names[bytes.fromhex(address)] = name
 
     def _note_check(self, check: Check) -> None:
         for name in (check.article_id, address_id(check.url)):

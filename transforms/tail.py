@@ -15,8 +15,9 @@ from transforms.compacted import PREFIX, merged_names
 from transforms.lake import file_date, file_name, is_remote, open_table, read_table, table_files
 
 LOCAL = fs.LocalFileSystem()
-# How often it lists again because files that it listed were compacted meanwhile.
-TRIES = 5
+# How often it lists again because files that it listed were compacted meanwhile: a compaction of a
+# whole lake does a day every tenth of a second, and reading is to outlast it.
+TRIES = 1000
 Files = dict[date, set[str]]
 
 

@@ -36,6 +36,9 @@ def take_validators(url: str, moment: datetime) -> Validators:
 
     None, where it was read by another process, or again since: they must be of this very text.
     """
+    # A process that begins reads all of its lake's recent articles, and remembers none.
+    if not _by_address:
+        return NONE
     key = bytes.fromhex(address_id(url))
     with _lock:
         read_at, validators = _by_address.pop(key, (None, NONE))

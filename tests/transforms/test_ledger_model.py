@@ -155,6 +155,25 @@ def test_files_that_are_compacted_while_they_are_read_are_read_after_all(
     assert ledger.knows_article(one.split.article)
 
 
+def test_reading_outlasts_a_compaction_of_many_days(tmp_path, classified, monkeypatch):
+    lake, articles = str(tmp_path), [made(classified, n, 20 - n) for n in range(10)]
+    for one in articles:
+        put_articles(lake, list(passage_rows(one)))
+    listed, left = tail.table_files, [TODAY - timedelta(days=19 - n) for n in range(10)]
+
+    def list_then_compact_a_day(*arguments):
+        paths = listed(*arguments)
+        if left:
+            compact_lake(lake, left.pop(0).date())
+        return paths
+
+    monkeypatch.setattr(tail, "table_files", list_then_compact_a_day)
+    ledger = Ledger(lake)
+    ledger.refresh()
+    assert not left
+    assert all(ledger.knows_article(one.split.article) for one in articles)
+
+
 def test_a_day_before_the_window_is_looked_up_though_it_was_compacted(tmp_path, classified):
     lake, one = str(tmp_path), made(classified, 1, 15)
     put_articles(lake, list(passage_rows(one)))
