@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 # What a column of a table takes beside its cells.
 BORDER_WIDTH = 3
-# How often a query begins again because files that it listed were compacted meanwhile.
-TRIES = 20
+# How often a query begins again because files that it listed were compacted meanwhile: it is to
+# outlast a compaction of a whole lake.
+TRIES = 1000
 Read = TypeVar("Read")
 
 

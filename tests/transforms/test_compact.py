@@ -167,6 +167,20 @@ def test_readers_of_a_bare_glob_see_every_row_once_at_every_moment(tmp_path, cla
     assert (seen["wrong"], seen["ours wrong"]) == (0, 0)
 
 
+def test_a_query_outlasts_a_compaction_of_many_days(tmp_path, classified):
+    left = [NOW - timedelta(days=25 - n) for n in range(25)]
+    for number, day in enumerate(left):
+        put_articles(tmp_path, article_rows(classified, f"one {number}", published=day))
+
+    def read(lake):
+        if left:
+            compact_lake(str(tmp_path), (left.pop(0) + timedelta(days=1)).date())
+        return lake.execute("select count(distinct article_id) from passages").fetchone()
+
+    assert read_lake(str(tmp_path), read) == (25,)
+    assert not left
+
+
 def test_the_command_says_what_it_did(tmp_path, classified, capsys):
     lake = tmp_path / "lake"
     articles = fill_day(lake, classified)
