@@ -75,15 +75,15 @@ def keyword_way(topics: Sequence[str]) -> Way:
 
 
 def whole_model(model: Path, fp32: Path | None, folder: Path) -> TopicModel:
-    """The model without its first stage, on the graph in ``fp32`` where there is one."""
-    if fp32 is None:
-        return load_topic_model(model, first_stage=False)
+    """The encoder alone, on the graph in ``fp32`` where there is one."""
+    graph = fp32 or model / ENCODER_FILE
     heads = json.loads((model / HEADS_FILE).read_text(encoding="utf-8"))
     heads.pop("first_stage", None)
+    heads.pop("judge", None)
     heads["sha256"].pop(FEATURES_FILE, None)
-    heads["sha256"][ENCODER_FILE] = hashlib.sha256(fp32.read_bytes()).hexdigest()
+    heads["sha256"][ENCODER_FILE] = hashlib.sha256(graph.read_bytes()).hexdigest()
     (folder / HEADS_FILE).write_text(json.dumps(heads), encoding="utf-8")
-    shutil.copy(fp32, folder / ENCODER_FILE)
+    shutil.copy(graph, folder / ENCODER_FILE)
     shutil.copy(model / TOKENIZER_FILE, folder)
     return load_topic_model(folder)
 
@@ -198,9 +198,11 @@ def main() -> None:
             if (one.lang or "en") in model.languages and model.fits(one.text)
         ]
         costs = cpu_ms(ways, texts, flags.rounds)
-        reached = 1 - float(model.decide(texts).stopped.mean())
+        decision = model.decide(texts)
+        reached, judged = 1 - float(decision.stopped.mean()), float(decision.judged.mean())
         scores = [macro_f1(way, model.topics, labelled) for way in ways]
-    print(f"{len(texts):,} passages of the mix, {reached:.1%} of them reach the encoder")
+    print(f"{len(texts):,} passages of the mix, {reached:.1%} reach the encoder, ", end="")
+    print(f"{judged:.1%} the judge")
     print(f"{len(labelled):,} labelled passages\n")
     print("\n".join(table_lines(ways, costs, scores)))
 

@@ -23,6 +23,10 @@ class PassageTokenizer:
         # A list of one costs less than `encode`, and starts no threads.
         return self._tokenizer.encode_batch_fast([text])[0].ids
 
+    def vocabulary(self) -> dict[str, int]:
+        """The id of each token."""
+        return self._tokenizer.get_vocab()
+
     def fits(self, text: str) -> bool:
         """Whether the model takes the text whole."""
         return len(self.ids(text)) <= self.max_tokens

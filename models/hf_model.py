@@ -57,7 +57,8 @@ class HfModel:
         return entailed.reshape(len(texts), len(self._info.hypotheses))
 
     def decide(self, texts: Sequence[str]) -> Decision:
-        return Decision(self.score(texts), None, np.zeros(len(texts), bool), None)
+        none = np.zeros(len(texts), bool)
+        return Decision(self.score(texts), None, none, none, None)
 
     def _activate(self, logits: np.ndarray) -> np.ndarray:
         config = self._model.config

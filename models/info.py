@@ -7,9 +7,9 @@ files, and one object a topic:
                         "platt": {"a": 0.9, "b": 0.1}}}
 
 `platt` is optional: the probability is then sigmoid(a * logit + b) (Platt, 1999), and the
-threshold counts on it. `first_stage` is optional as well; see models/first_stage.py. So is
-features.onnx: where `sha256` names it, custom topics are fitted on its embeddings and not on the
-encoder's, which know little of anything but the model's own topics.
+threshold counts on it. `first_stage` and `judge` are optional as well; see models/first_stage.py
+and models/judge.py. So is features.onnx: where `sha256` names it, custom topics are fitted on its
+embeddings and not on the encoder's, which know little of anything but the model's own topics.
 Nothing here loads numpy or onnxruntime.
 """
 
@@ -26,8 +26,12 @@ TOKENIZER_FILE = "tokenizer.json"
 HEADS_FILE = "heads.json"
 FIRST_STAGE_FILE = "first_stage.onnx"
 FEATURES_FILE = "features.onnx"
+JUDGE_FILE = "judge.onnx"
+JUDGE_DATA_FILE = "judge.data"
 # A calibration that changes nothing.
 PLAIN = {"a": 1.0, "b": 0.0}
+# Slope and intercept of each topic's calibration, in the heads' order.
+Curves = tuple[tuple[float, float], ...]
 
 
 class ModelError(ValueError):
@@ -49,10 +53,22 @@ class TopicHead:
 
 @dataclass(frozen=True, slots=True)
 class StageInfo:
-    """The first stage as heads.json states it; `curves` gives a and b in the heads' order."""
+    """The first stage as heads.json states it."""
 
     threshold: float
-    curves: tuple[tuple[float, float], ...]
+    curves: Curves
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeInfo:
+    """The judge as heads.json states it: it decides what the encoder puts between low and high.
+
+    `shares` gives the weights of judge and encoder, and the bias, in the heads' order.
+    """
+
+    low: float
+    high: float
+    shares: tuple[tuple[float, float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,7 @@ class ModelInfo:
     heads: tuple[TopicHead, ...]
     sha256: dict[str, str]
     first_stage: StageInfo | None
+    judge: JudgeInfo | None
     digest: str
 
     @property
@@ -89,6 +106,11 @@ class ModelInfo:
     def features_file(self) -> str:
         """The graph on whose embeddings custom topics are fitted."""
         return FEATURES_FILE if FEATURES_FILE in self.sha256 else ENCODER_FILE
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files it is made of beside heads.json."""
+        return _files(self.sha256, self.first_stage is not None, self.judge is not None)
 
     @property
     def encoder_id(self) -> str:
@@ -112,8 +134,7 @@ def read_model_info(directory: Path | str, check_files: bool = True) -> ModelInf
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(path, error) from error
     if check_files:
-        stages = (FIRST_STAGE_FILE,) if info.first_stage else ()
-        for name in dict.fromkeys((ENCODER_FILE, TOKENIZER_FILE, info.features_file, *stages)):
+        for name in info.files:
             _check_file(directory / name, info.sha256[name])
     return info
 
@@ -151,10 +172,9 @@ def _parse_info(data: Any, digest: str) -> ModelInfo:
     max_tokens = field(data, "max_tokens", int)
     if max_tokens < 3:
         raise ValueError(f"'max_tokens' is {max_tokens}, which leaves no room for text")
-    stage = data.get("first_stage")
+    stage, judge = data.get("first_stage"), data.get("judge")
     sha256 = field(data, "sha256", dict)
-    features = (FEATURES_FILE,) if FEATURES_FILE in sha256 else ()
-    for name in (ENCODER_FILE, TOKENIZER_FILE, *((FIRST_STAGE_FILE,) if stage else ()), *features):
+    for name in _files(sha256, stage is not None, judge is not None):
         field(sha256, name, str)
     name, version, base, licence = (
         field(data, key, str) for key in ("name", "version", "base", "licence")
@@ -169,8 +189,18 @@ def _parse_info(data: Any, digest: str) -> ModelInfo:
         heads,
         sha256,
         None if stage is None else _parse_stage(stage, heads),
+        None if judge is None else _parse_judge(judge, heads),
         digest,
     )
+
+
+def _files(sha256: dict[str, str], has_stage: bool, has_judge: bool) -> tuple[str, ...]:
+    """The files that a model needs, and those of the optional ones that it names."""
+    needed = [ENCODER_FILE, TOKENIZER_FILE]
+    needed += [FIRST_STAGE_FILE] if has_stage else []
+    needed += [JUDGE_FILE] if has_judge else []
+    optional = [FEATURES_FILE, *([JUDGE_DATA_FILE] if has_judge else [])]
+    return (*needed, *(name for name in optional if name in sha256))
 
 
 def _parse_head(topic: str, data: Any) -> TopicHead:
@@ -196,12 +226,33 @@ def _parse_stage(data: Any, heads: tuple[TopicHead, ...]) -> StageInfo:
     threshold = field(data, "threshold", float)
     if not math.isfinite(threshold):
         raise ValueError(f"'first_stage': threshold {threshold} is not a number")
-    platt = data.get("platt", {head.topic: PLAIN for head in heads})
-    curves = tuple(_platt(head.topic, field(platt, head.topic, dict)) for head in heads)
+    curves = _parse_curves(data, heads)
     for head, (a, b) in zip(heads, curves, strict=True):
         if a * threshold + b > math.log(head.threshold / (1 - head.threshold)):
             raise ValueError(f"'first_stage': it would stop passages that it finds {head.topic!r}")
     return StageInfo(threshold, curves)
+
+
+def _parse_judge(data: Any, heads: tuple[TopicHead, ...]) -> JudgeInfo:
+    low, high = (field(data, key, float) for key in ("low", "high"))
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"'judge': {low} to {high} are not probabilities in this order")
+    topics = field(data, "topics", dict)
+    return JudgeInfo(low, high, tuple(_parse_share(head.topic, topics) for head in heads))
+
+
+def _parse_share(topic: str, topics: dict[str, Any]) -> tuple[float, float, float]:
+    """Neither weight may be negative, lest more of a topic count as less."""
+    keys = ("judge", "encoder", "bias")
+    judge, encoder, bias = (field(field(topics, topic, dict), key, float) for key in keys)
+    if not all(map(math.isfinite, (judge, encoder, bias))) or min(judge, encoder) < 0:
+        raise ValueError(f"'judge': topic {topic!r}: weights must be numbers from 0 up")
+    return judge, encoder, bias
+
+
+def _parse_curves(data: Any, heads: tuple[TopicHead, ...]) -> Curves:
+    platt = data.get("platt", {head.topic: PLAIN for head in heads})
+    return tuple(_platt(head.topic, field(platt, head.topic, dict)) for head in heads)
 
 
 def field(data: Any, key: str, kind: type) -> Any:

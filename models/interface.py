@@ -40,12 +40,14 @@ class Decision:
 
     `scores` is float32 [n, topics]. `gate` holds the first stage's own scores for the model's
     own topics, None where there is none; `stopped` says which passages it kept from the
-    encoder, those whose highest score is below `least`.
+    encoder, those whose highest score is below `least`; `judged` says which the judge decided,
+    since the encoder was unsure of them.
     """
 
     scores: "np.ndarray"
     gate: "np.ndarray | None"
     stopped: "np.ndarray"
+    judged: "np.ndarray"
     least: float | None
 
 

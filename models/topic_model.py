@@ -6,6 +6,7 @@ A model is a folder:
     tokenizer.json    Hugging Face tokenizer
     heads.json        name, version, limits, one head of `width` weights per topic, file checksums
     first_stage.onnx  optional: see models/first_stage.py
+    judge.onnx        optional: see models/judge.py
     features.onnx     optional: as model.onnx, for custom topics; without it they use model.onnx
 
 Any encoder with those inputs and that output can take the place of the shipped one.
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from models.first_stage import FirstStage
+    from models.judge import Judge
 
 __all__ = [
     "ENCODER_FILE",
@@ -80,8 +82,13 @@ def load_topic_model(
         from models.first_stage import FirstStage
 
         stage = FirstStage(directory, info.first_stage, threads)
+    judge = None
+    if info.judge is not None:
+        from models.judge import Judge
+
+        judge = Judge(directory, info.judge, threads)
     info = dataclasses.replace(info, heads=info.heads + custom)
-    return TopicModel(info, encoder, stage, features, len(custom))
+    return TopicModel(info, encoder, stage, features, len(custom), judge)
 
 
 def load_features(directory: Path | str, threads: int = 1) -> Encoder:
@@ -107,11 +114,13 @@ class TopicModel:
         first_stage: "FirstStage | None" = None,
         features: Encoder | None = None,
         custom: int = 0,
+        judge: "Judge | None" = None,
     ) -> None:
         """The last `custom` of the heads are on the embeddings of `features`."""
         self.info = info
         self._encoder = encoder
         self._first_stage = first_stage
+        self._judge = judge
         self._features = features or encoder
         own = len(info.heads) - custom
         self._own, self._custom = Heads(info.heads[:own]), Heads(info.heads[own:])
@@ -139,7 +148,7 @@ class TopicModel:
         return self.decide(texts).scores
 
     def decide(self, texts: Sequence[str]) -> Decision:
-        """As `score`, with what the first stage made of each text."""
+        """As `score`, with which stage decided each text."""
         import numpy as np
 
         from models.logistic import sigmoid
@@ -155,6 +164,11 @@ class TopicModel:
         own[reached] = self._own.logits(embeddings)
         if self._first_stage is not None and gate is not None:
             own[stopped] = self._first_stage.logits(gate[stopped])
+        judged = np.zeros(len(passages), bool)
+        if self._judge is not None:
+            judged = self._judge.is_asked(sigmoid(own)) & ~stopped
+            asked = [passages[row] for row in np.flatnonzero(judged)]
+            own[judged] = self._judge.logits(self._judge.scores(asked), own[judged])
         logits = [own]
         if len(self._custom):
             if self._features is not self._encoder:
@@ -162,7 +176,7 @@ class TopicModel:
             logits.append(self._custom.logits(embeddings))
         scores = sigmoid(np.concatenate(logits, axis=1))
         least = self._first_stage.threshold if self._first_stage else None
-        return Decision(scores, gate, stopped, least)
+        return Decision(scores, gate, stopped, judged, least)
 
 
 class Heads:

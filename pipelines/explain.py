@@ -43,8 +43,9 @@ def explanation(model: PassageModel, policy: TopicPolicy, text: str) -> dict[str
     windows = text_windows(text, model.fits)
     decision = model.decide(windows)
     best = dict(zip(model.topics, decision.scores.max(axis=0).tolist(), strict=True))
-    # A long text is decided by the encoder as soon as one of its windows reached it.
+    # A long text is decided by the last stage that one of its windows reached.
     stage = "first stage" if decision.stopped.all() else "encoder"
+    stage = "judge" if decision.judged.any() else stage
     gate = None if decision.gate is None else float(np.max(decision.gate))
     return {
         **found,
@@ -69,6 +70,8 @@ def explanation_lines(found: dict[str, Any]) -> list[str]:
     if gate is not None:
         stage = "it" if found["stage"] == "first stage" else "the first stage"
         why = f"{stage} scored {gate:.2f}; from {least:.2f} the encoder decides"
+    if found["stage"] == "judge":
+        why = "a larger encoder, for the encoder was unsure"
     lines.append(f"decided   by the {found['stage']} ({why})")
     if found["windows"] > 1:
         lines.append(f"windows   {found['windows']}: longer than the model takes; the best counts")

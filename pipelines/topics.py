@@ -21,6 +21,7 @@ def train(arguments: list[str]) -> int:
     add("--base", type=Path, required=True, metavar="DIR_OR_WHEEL", help="the base encoder")
     add("--output", type=Path, required=True, metavar="DIR", help="the model's folder")
     add("--unlabelled", type=Path, metavar="FILE", help="texts for the first stage: .jsonl")
+    add("--judge", type=Path, metavar="DIR_OR_WHEEL", help="a larger base, for the judge")
     add("--folds", type=whole(2), default=3, help="default: 3")
     add("--epochs", type=whole(1), default=3, help="default: 3")
     add("--seed", type=whole(0), default=0, help="default: 0")
@@ -28,7 +29,7 @@ def train(arguments: list[str]) -> int:
     flags = vars(parser.parse_args(arguments))
     if not all(importlib.util.find_spec(name) for name in TRAIN_NEEDS):
         raise UserError("topics train needs the extra [train]: pip install 'wirewatch[train]'")
-    for path in (flags["base"], *flags["labelled"], flags["unlabelled"]):
+    for path in (flags["base"], flags["judge"], *flags["labelled"], flags["unlabelled"]):
         if path and not path.exists():
             raise UserError(f"{path}: no such file")
 

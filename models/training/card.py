@@ -1,5 +1,6 @@
 """card.md of a trained model, from what was measured on held-back passages."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,14 @@ import numpy as np
 
 from models.figures import Figures, passage_figures
 from models.training.base import Base, sha256
-from models.training.calibrate import Calibration, HeldBack, cross_fit, figures_of, reliability
+from models.training.calibrate import (
+    Calibration,
+    HeldBack,
+    cross_fit,
+    figures_of,
+    is_judged,
+    reliability,
+)
 from models.training.data import TOPICS, Corpus, Passage, targets
 
 CARD_FILE = "card.md"
@@ -18,7 +26,8 @@ CARD_FILE = "card.md"
 class Measured:
     """What the figures come from; `encoder` are the held-back logits before int8.
 
-    stage_unlabelled: held-back scores of the first stage, [unlabelled passages, topics].
+    stage_unlabelled: held-back scores of the first stage, [unlabelled passages, topics]; judge:
+    the judge's base, where there is one.
     """
 
     corpus: Corpus
@@ -26,6 +35,7 @@ class Measured:
     found: Calibration
     stage_unlabelled: np.ndarray
     encoder: np.ndarray
+    judge: Base | None = None
 
 
 def write_card(
@@ -63,6 +73,11 @@ def origin(measured: Measured, seed: int, base: Base) -> list[str]:
         "## Origin",
         "",
         f"- Base weights: {base.name}; licence: {base.licence}; SHA-256 `{base.sha256}`.",
+        *(
+            f"- Judge: {one.name}; licence: {one.licence}; SHA-256 `{one.sha256}`."
+            for one in (measured.judge,)
+            if one
+        ),
         f"- {len(corpus.tested)} {whose}, {unsure} marked unsure, held back in turn.",
         f"- {twice} of them read a second time, by a language model: trainings aim at the mean of "
         "both readings; the figures are against the first alone.",
@@ -95,7 +110,8 @@ def quality(measured: Measured) -> Iterator[str]:
             f"| {topic} | {one.precision:.3f} | {one.recall:.3f} | {number(one.f1)} "
             f"| {one.support} | {one.ece:.3f} |"
         )
-    yield from ("", *spread(data, scores, hits, figures), *second_reader(measured.corpus), "")
+    yield from ("", *spread(data, scores, hits, figures), *without_judge(measured))
+    yield from (*second_reader(measured.corpus), "")
     yield from outlet_lines(measured.corpus, data, scores, hits)
     yield from ("", "| stated from | number | mean stated | found |", "|---|---|---|---|")
     for low, count, mean, share in reliability(scores, data.labels):
@@ -130,6 +146,19 @@ def spread(data: HeldBack, scores: np.ndarray, hits: np.ndarray, figures: Figure
         f"standard deviation {deviation:.3f}",
         f"- off-topic passages given a topic: {number(figures.off_topic_hit)}",
     )
+
+
+def without_judge(measured: Measured) -> Iterator[str]:
+    """How many passages the judge decided, and the figures without it."""
+    data, least = measured.data, measured.found.stage_threshold
+    if data.judge is not None:
+        asked = is_judged(data, measured.found.scaling.encoder, least)
+        plain = dataclasses.replace(data, judge=None)
+        figures = figures_of(plain, *cross_fit(plain, least), np.ones(len(asked), bool))
+        yield (
+            f"- the judge decided {share(asked)} of them; without it: macro-F1 "
+            f"{number(figures.macro_f1)}, off-topic {number(figures.off_topic_hit)}"
+        )
 
 
 def second_reader(corpus: Corpus) -> Iterator[str]:

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AutoModel
 
 from models.encoder import PassageTokenizer
-from models.training.data import TOPICS, Passage, taught
+from models.training.data import TOPICS, Passage
 
 Ids = list[list[int]]
 WARM_UP = 0.1
@@ -38,17 +38,19 @@ class Recipe:
     positive_weight: float = 2.0
     unsure_weight: float = 0.7
     decay: float = 0.01
+    frozen_layers: int = 0
 
 
 class TopicEncoder(nn.Module):
     """Token ids to an embedding a topic, and each of those to a logit."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, frozen_layers: int = 0) -> None:
+        """Word embeddings and the lowest layers stay as they are in the base."""
         super().__init__()
-        self.trunk = AutoModel.from_pretrained(base, attn_implementation="sdpa")
+        self.trunk = AutoModel.from_pretrained(base)
         self.trunk.pooler = None
-        for weight in self.trunk.embeddings.parameters():
-            weight.requires_grad = False
+        for part in (self.trunk.embeddings, *self.trunk.encoder.layer[:frozen_layers]):
+            part.requires_grad_(False)
         self.attention = nn.Linear(self.trunk.config.hidden_size, len(TOPICS))
         self.head = nn.Linear(self.trunk.config.hidden_size, len(TOPICS))
         nn.init.zeros_(self.attention.weight)
@@ -58,9 +60,9 @@ class TopicEncoder(nn.Module):
 
     def embed(self, ids: Any, mask: Any) -> Any:
         """The mean over the unmasked tokens by each topic's weights, [n, topics, width]."""
-        hidden = self.trunk(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        hidden = self.trunk(input_ids=ids, attention_mask=mask).last_hidden_state
         masked = (1.0 - mask.unsqueeze(-1).to(hidden.dtype)) * LOWEST
-        shares = (self.attention(hidden).float() + masked).softmax(1)
+        shares = (self.attention(hidden) + masked).softmax(1)
         return shares.transpose(1, 2) @ hidden
 
     def forward(self, ids: Any, mask: Any) -> Any:
@@ -101,7 +103,7 @@ class Training:
     def __init__(self, base: Path, recipe: Recipe, folder: Path, name: str) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.name = recipe, name
-        self.model = TopicEncoder(base)
+        self.model = TopicEncoder(base, recipe.frozen_layers)
         self.checkpoint = folder / "epoch.pt"
         trunk = [w for w in self.model.trunk.parameters() if w.requires_grad]
         groups = [
@@ -114,15 +116,15 @@ class Training:
         ]
         self.optimizer = torch.optim.AdamW(groups)
 
-    def run(self, passages: Sequence[Passage], ids: Ids) -> TopicEncoder:
-        """Train, or go on from the checkpoint."""
+    def run(self, passages: Sequence[Passage], ids: Ids, wanted: np.ndarray) -> TopicEncoder:
+        """Train towards `wanted`, or go on from the checkpoint; float32 [passages, topics]."""
         recipe = self.recipe
         steps = recipe.epochs * -(-len(ids) // recipe.batch)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer,
             lambda s: min((s + 1) / (WARM_UP * steps), (steps - s) / ((1 - WARM_UP) * steps)),
         )
-        labels = torch.tensor(taught(passages))
+        labels = torch.tensor(wanted)
         unsure = np.where([p.unsure for p in passages], recipe.unsure_weight, 1.0)
         weights = torch.tensor(unsure * [p.weight for p in passages], dtype=torch.float32)
         lengths = np.array([len(row) for row in ids])
@@ -146,10 +148,11 @@ class Training:
         positive = torch.tensor(self.recipe.positive_weight)
         for step, rows in enumerate(order, 1):
             padding = self.model.trunk.config.pad_token_id
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = self.model(*pad([ids[i] for i in rows], padding))
             raw = nn.functional.binary_cross_entropy_with_logits(
-                logits.float(), labels[rows], reduction="none", pos_weight=positive
+                self.model(*pad([ids[i] for i in rows], padding)),
+                labels[rows],
+                reduction="none",
+                pos_weight=positive,
             )
             share = weights[rows][:, None].expand_as(raw)
             loss = (raw * share).sum() / share.sum()
@@ -196,9 +199,8 @@ def predict(model: TopicEncoder, ids: Ids, batch: int = 16) -> np.ndarray:
     found = np.zeros((len(ids), len(TOPICS)), np.float32)
     for start in range(0, len(order), batch):
         part = order[start : start + batch]
-        with torch.autocast("cpu", torch.bfloat16):
-            rows = pad([ids[i] for i in part], model.trunk.config.pad_token_id)
-            found[part] = model(*rows).float().numpy()
+        rows = pad([ids[i] for i in part], model.trunk.config.pad_token_id)
+        found[part] = model(*rows).numpy()
     return found
 
 

@@ -34,7 +34,7 @@ class Mean(nn.Module):
 
     def __init__(self, base: Path) -> None:
         super().__init__()
-        self.trunk = AutoModel.from_pretrained(base, attn_implementation="sdpa")
+        self.trunk = AutoModel.from_pretrained(base)
         self.trunk.pooler = None
 
     def forward(self, input_ids: Any, attention_mask: Any) -> Any:
@@ -71,8 +71,8 @@ def write_graph(module: nn.Module, path: Path, max_tokens: int, kept: set[tuple[
         quantise(plain, path, kept)
 
 
-def write_fp32(module: nn.Module, path: Path, max_tokens: int) -> None:
-    """The graph with fp32 weights: input_ids, attention_mask to embedding."""
+def write_fp32(module: nn.Module, path: Path, max_tokens: int, output: str = "embedding") -> None:
+    """The graph with fp32 weights: input_ids, attention_mask to embedding, or to `output`."""
     ids = torch.ones((3, min(17, max_tokens)), dtype=torch.long)
     mask = torch.ones_like(ids)
     mask[1, 9:] = 0
@@ -84,7 +84,7 @@ def write_fp32(module: nn.Module, path: Path, max_tokens: int) -> None:
         module.eval(),
         (ids, mask),
         input_names=["input_ids", "attention_mask"],
-        output_names=["embedding"],
+        output_names=[output],
         dynamic_shapes={"input_ids": sizes, "attention_mask": sizes},
         dynamo=True,
         opset_version=18,

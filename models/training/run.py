@@ -18,25 +18,30 @@ from models.info import (
     FEATURES_FILE,
     FIRST_STAGE_FILE,
     HEADS_FILE,
+    JUDGE_DATA_FILE,
+    JUDGE_FILE,
     TOKENIZER_FILE,
 )
 from models.logistic import sigmoid
 from models.training import first_stage
 from models.training.base import WEIGHTS_FILE, Base, open_base, sha256
-from models.training.calibrate import Calibration, HeldBack, calibrate
+from models.training.calibrate import HeldBack, calibrate
 from models.training.card import CARD_FILE, Measured, write_card
 from models.training.data import (
-    LANGUAGE,
     TOPICS,
     Corpus,
     Passage,
     TrainingError,
     read_corpus,
     targets,
+    taught,
 )
 from models.training.encoder import Recipe, Training, predict, say, token_ids
 from models.training.export import CONFIG_FILE, export_encoder, export_features
+from models.training.files import save
 from models.training.folds import link_groups, make_folds, unseen
+from models.training.heads import head_of, write_heads
+from models.training.judge import JudgeTraining
 
 MAX_TOKENS = 256
 CHECKPOINTS = "checkpoints"
@@ -54,6 +59,7 @@ class Options:
     base: Path
     output: Path
     unlabelled: Path | None = None
+    judge: Path | None = None
     folds: int = 3
     epochs: int = 3
     seed: int = 0
@@ -65,11 +71,17 @@ def train(options: Options) -> str:
     corpus = read_corpus(options.labelled, options.unlabelled)
     work = options.output / CHECKPOINTS
     base = open_base(options.base, work)
-    key = open_checkpoints(work, options, corpus, base)
-    return Run(options, corpus, base, work, key).finish()
+    judge = None
+    if options.judge:
+        larger = open_base(options.judge, work / "judge")
+        judge = JudgeTraining(larger, base, options.seed, min(MAX_TOKENS, base.positions))
+    key = open_checkpoints(work, options, corpus, base, judge)
+    return Run(options, corpus, base, judge, work, key).finish()
 
 
-def open_checkpoints(work: Path, options: Options, corpus: Corpus, base: Base) -> str:
+def open_checkpoints(
+    work: Path, options: Options, corpus: Corpus, base: Base, judge: JudgeTraining | None
+) -> str:
     """Begin, or go on if the same arguments began there; a digest of the arguments."""
     arguments = {
         "corpus": corpus.digest(),
@@ -78,6 +90,8 @@ def open_checkpoints(work: Path, options: Options, corpus: Corpus, base: Base) -
         "recipe": asdict(recipe_of(options)),
         "first stage": asdict(first_stage.Shape()),
     }
+    if judge:
+        arguments["judge"] = {"base": judge.base.sha256, "recipe": asdict(judge.recipe)}
     text, path = json.dumps(arguments, indent=1) + "\n", work / ARGUMENTS_FILE
     if path.is_file():
         if path.read_text(encoding="utf-8") != text:
@@ -98,8 +112,18 @@ def recipe_of(options: Options) -> Recipe:
 class Run:
     """The steps of one training."""
 
-    def __init__(self, options: Options, corpus: Corpus, base: Base, work: Path, key: str) -> None:
+    def __init__(
+        self,
+        options: Options,
+        corpus: Corpus,
+        base: Base,
+        judge: JudgeTraining | None,
+        work: Path,
+        key: str,
+    ) -> None:
         self.options, self.corpus, self.base, self.work, self.key = options, corpus, base, work, key
+        self.judge = judge
+        self.files = (*MODEL_FILES, *((JUDGE_FILE, JUDGE_DATA_FILE) if judge else ()))
         self.max_tokens = min(MAX_TOKENS, base.positions)
         self.tokenizer = PassageTokenizer(base.folder, self.max_tokens)
         groups = link_groups(corpus.tested)
@@ -114,47 +138,59 @@ class Run:
 
     def finish(self) -> str:
         """All steps; the model folder is complete when heads.json is in it."""
-        raw, shipped, unlabelled = self.held_back()
-        stage_tested, stage_unlabelled = self.first_stage(raw, unlabelled)
+        held = self.held_back()
+        stage_tested, stage_unlabelled = self.first_stage(held["raw"], held["unlabelled"])
         head = self.final()
-        data = HeldBack(shipped, stage_tested, targets(self.corpus.tested), self.folds)
+        labels, judge = targets(self.corpus.tested), held.get("judge")
+        data = HeldBack(held["shipped"], stage_tested, labels, self.folds, judge)
         found = calibrate(data)
         output, final = self.options.output, self.work / "final"
         (output / HEADS_FILE).unlink(missing_ok=True)
-        for name in MODEL_FILES:
+        for name in self.files:
             shutil.copyfile(final / name, output / name)
-        self.write_heads(found, head)
+        sums = {name: sha256(output / name) for name in self.files}
+        write_heads(output, found, head, self.base, self.version(), self.max_tokens, sums)
         heads = sha256(output / HEADS_FILE)
-        measured = Measured(self.corpus, data, found, stage_unlabelled, raw)
+        larger = self.judge.base if self.judge else None
+        measured = Measured(self.corpus, data, found, stage_unlabelled, held["raw"], larger)
         text = write_card(measured, self.options.seed, self.base, self.version(), output, heads)
         (output / CARD_FILE).write_text(text, encoding="utf-8")
         shutil.rmtree(self.work)
         return text
 
-    def held_back(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Logits of the tested passages by models that saw nothing of their fold: as trained
-        and as shipped; and those of the unlabelled ones by fold 0's model."""
-        shape = (len(self.corpus.tested), len(TOPICS))
-        raw, shipped = np.zeros(shape), np.zeros(shape)
+    def held_back(self) -> dict[str, np.ndarray]:
+        """Logits of the tested passages by models that saw nothing of their fold: `raw`, as
+        trained, and `shipped`, of the encoder, `judge_raw` and `judge` of the judge; and those
+        of the `unlabelled` ones by fold 0's encoder."""
+        found: dict[str, np.ndarray] = {}
         for fold in range(self.options.folds):
             rows = np.flatnonzero(self.folds == fold)
             path = self.work / f"fold{fold}.npz"
             if not path.is_file():
                 self.train_fold(fold, rows, path)
             with np.load(path) as saved:
-                raw[rows], shipped[rows] = saved["raw"], saved["shipped"]
-        with np.load(self.work / "fold0.npz") as saved:
-            return raw, shipped, saved["unlabelled"]
+                for name in set(saved) - {"unlabelled"}:
+                    shape = (len(self.corpus.tested), len(TOPICS))
+                    found.setdefault(name, np.zeros(shape))[rows] = saved[name]
+                if fold == 0:
+                    found["unlabelled"] = saved["unlabelled"]
+        return found
 
     def train_fold(self, fold: int, rows: np.ndarray, path: Path) -> None:
         """Train without a fold, and save what its model says of it."""
         tested, folder = self.corpus.tested, self.work / f"fold{fold}"
         test = [tested[row] for row in rows]
         kept = [tested[row] for row in np.flatnonzero(self.folds != fold)]
-        model = self.fit([*kept, *self.corpus.written, *unseen(self.corpus.reader, test)], folder)
+        passages = [*kept, *self.corpus.written, *unseen(self.corpus.reader, test)]
+        ids, found = token_ids(self.tokenizer, test), {}
+        model = self.fit(passages, folder)
+        if self.judge:
+            judge_folder = self.work / f"judge{fold}"
+            judge = self.judge.fit(passages, token_ids(self.tokenizer, passages), judge_folder)
+            found = self.judge.held_back(judge, ids, judge_folder)
+            shutil.rmtree(judge_folder)
         say(f"{folder.name}: int8")
         export_encoder(model, self.base.folder, folder, self.max_tokens)
-        ids = token_ids(self.tokenizer, test)
         encoder = Encoder(folder, self.tokenizer)
         embeddings = encoder.embed_ids([np.array(row, np.int64) for row in ids])
         weights, bias = head_of(model)
@@ -165,13 +201,14 @@ class Run:
             raw=predict(model, ids),
             shipped=embeddings @ weights.T + bias,
             unlabelled=predict(model, token_ids(self.tokenizer, others)),
+            **found,
         )
         shutil.rmtree(folder)
 
     def fit(self, passages: Sequence[Passage], folder: Path) -> Any:
         folder.mkdir(exist_ok=True)
         training = Training(self.base.folder, recipe_of(self.options), folder, folder.name)
-        return training.run(passages, token_ids(self.tokenizer, passages))
+        return training.run(passages, token_ids(self.tokenizer, passages), taught(passages))
 
     def first_stage(self, raw: np.ndarray, unlabelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Held-back scores of tested and unlabelled passages; writes the stage of all."""
@@ -220,7 +257,12 @@ class Run:
         corpus, folder = self.corpus, self.work / "final"
         path = folder / "head.npz"
         if not path.is_file():
-            model = self.fit([*corpus.tested, *corpus.written, *corpus.reader], folder)
+            passages = [*corpus.tested, *corpus.written, *corpus.reader]
+            model = self.fit(passages, folder)
+            if self.judge:
+                ids = token_ids(self.tokenizer, passages)
+                judge = self.judge.fit(passages, ids, self.work / "judge")
+                self.judge.export(judge, folder)
             export_encoder(model, self.base.folder, folder, self.max_tokens)
             export_features(self.base.folder, folder, self.max_tokens)
             weights, bias = head_of(model)
@@ -231,47 +273,3 @@ class Run:
     def version(self) -> str:
         """Of no release: the digest of the arguments."""
         return f"0+{self.key[:12]}"
-
-    def write_heads(self, found: Calibration, head: tuple[np.ndarray, np.ndarray]) -> None:
-        """heads.json, last of the model's files; the scaling is folded into the weights."""
-        weights, bias = head
-        output, topics = self.options.output, {}
-        for k, topic in enumerate(TOPICS):
-            a, b = found.scaling[k]
-            topics[topic] = {
-                "threshold": round(float(found.thresholds[k]), 4),
-                "bias": float(a * bias[k] + b),
-                "weights": [round(float(a * weight), 6) for weight in weights[k]],
-            }
-        free = zip(TOPICS, found.best_f1, strict=True)
-        heads = {
-            "name": "wirewatch-topics",
-            "version": self.version(),
-            "base": self.base.name,
-            "licence": self.base.licence,
-            "languages": [LANGUAGE],
-            "max_tokens": self.max_tokens,
-            "topics": topics,
-            "thresholds_best_f1": {topic: round(float(cut), 4) for topic, cut in free},
-            "first_stage": {"threshold": round(found.stage_threshold, 4)},
-            "sha256": {name: sha256(output / name) for name in MODEL_FILES},
-        }
-        fresh = output / (HEADS_FILE + ".new")
-        fresh.write_text(json.dumps(heads) + "\n", encoding="utf-8")
-        fresh.replace(output / HEADS_FILE)
-
-
-def head_of(model: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [topics, topics * width], nought outside a topic's own embedding; biases."""
-    own, bias = model.head.weight.detach().numpy(), model.head.bias.detach().numpy()
-    topics, width = own.shape
-    weights = np.zeros((topics, topics, width), own.dtype)
-    weights[np.arange(topics), np.arange(topics)] = own
-    return weights.reshape(topics, -1), bias
-
-
-def save(path: Path, **arrays: np.ndarray) -> None:
-    """An .npz that is there whole or not at all."""
-    fresh = path.with_suffix(".new.npz")
-    np.savez(fresh, allow_pickle=False, **arrays)
-    fresh.replace(path)

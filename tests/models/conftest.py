@@ -1,4 +1,4 @@
-"""A model folder with a first stage, and ways to change a folder."""
+"""Model folders with a first stage or a judge of one word a topic, and ways to change a folder."""
 
 import hashlib
 import json
@@ -32,6 +32,21 @@ def add_stage(folder: Path, **settings: object) -> None:
     edit_json(folder, change)
 
 
+def add_judge(folder: Path) -> None:
+    """Puts a judge of one word a topic into a model folder, in the place of its own."""
+    shutil.copy(STAGE, folder / "judge.onnx")
+    (folder / "judge.data").unlink()
+    digest = hashlib.sha256(STAGE.read_bytes()).hexdigest()
+
+    def change(heads: dict) -> None:
+        shares = {topic: {"judge": 1.0, "encoder": 0.0, "bias": 0.0} for topic in heads["topics"]}
+        heads["judge"] = {"low": 0.1, "high": 0.95, "topics": shares}
+        heads["sha256"]["judge.onnx"] = digest
+        del heads["sha256"]["judge.data"]
+
+    edit_json(folder, change)
+
+
 @pytest.fixture(scope="session")
 def edit_heads() -> Callable[[Path, Callable[[dict], object]], None]:
     """Changes heads.json of a model folder."""
@@ -43,4 +58,12 @@ def staged(tmp_path: Path) -> Path:
     """A copy of the shipped model with the first stage of one word a topic."""
     folder = shutil.copytree(DEFAULT_MODEL, tmp_path / "staged")
     add_stage(folder)
+    return folder
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Path:
+    """A copy of the shipped model with the judge of one word a topic."""
+    folder = shutil.copytree(DEFAULT_MODEL, tmp_path / "judged")
+    add_judge(folder)
     return folder

@@ -89,6 +89,7 @@ def test_without_features_a_custom_topic_needs_the_encoder_for_every_passage(
 
 
 def test_calibration_of_a_head_is_part_of_it(staged, edit_heads) -> None:
+    edit_heads(staged, lambda heads: heads.pop("judge"))
     before = load_topic_model(staged).score([PASSES])[0]
     edit_heads(
         staged, lambda heads: heads["topics"]["ceasefire"].update(platt={"a": 0.5, "b": -1.0})

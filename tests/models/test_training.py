@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from models import DEFAULT_MODEL
+from models.encoder import PassageTokenizer
 from models.topic_model import load_topic_model
 from models.training import data
 from models.training.data import WRITTEN
@@ -109,12 +110,53 @@ def test_it_makes_a_model_that_wirewatch_loads(options, capsys):
     assert onnx.TensorProto.INT8 in kinds
 
 
-def test_a_killed_training_goes_on_and_ends_the_same(options, monkeypatch):
+def test_a_judge_is_trained_beside_the_encoder_and_decides_what_that_is_unsure_of(options, base):
+    from models.training.run import train
+
+    card = train(dataclasses.replace(options, judge=base))
+    assert "- Judge: " in card and "without it: macro-F1" in card
+    model = load_topic_model(options.output)
+    assert model.info.judge is not None
+    # A model of 32 numbers a token that saw 100 passages once is sure of nothing.
+    decision = model.decide([row["text"] for row in ROWS[:40]])
+    assert (decision.judged == ~decision.stopped).all() and decision.judged.any()
+    sizes = {name: (options.output / name).stat().st_size for name in ("judge.onnx", "judge.data")}
+    assert sizes["judge.onnx"] < sizes["judge.data"]
+
+
+def test_the_judge_takes_the_encoders_token_ids(base, tmp_path):
+    """A vocabulary may have the words in other places, and must have all of them."""
+    from models.training.base import open_base
+    from models.training.judge import word_map
+
+    ours = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
+    moved = shutil.copytree(base, tmp_path / "moved")
+    words = ours["model"]["vocab"]
+    turned = {word: len(words) - 1 - number for word, number in words.items()}
+    for token in ours["added_tokens"]:
+        token["id"] = turned[token["content"]]
+    for special in ours["post_processor"]["special_tokens"].values():
+        special["ids"] = [turned[word] for word in special["tokens"]]
+    ours["model"]["vocab"] = turned
+    (moved / "tokenizer.json").write_text(json.dumps(ours), encoding="utf-8")
+    encoder, judge = open_base(base, tmp_path), open_base(moved, tmp_path)
+    text = "Nato said that the truce held."
+    ids = word_map(encoder, judge)[PassageTokenizer(base, 99).ids(text)]
+    assert ids.tolist() == PassageTokenizer(moved, 99).ids(text)
+    del turned["truce"]
+    (moved / "tokenizer.json").write_text(json.dumps(ours), encoding="utf-8")
+    with pytest.raises(data.TrainingError, match="vocabulary lacks 'truce'"):
+        word_map(encoder, open_base(moved, tmp_path))
+
+
+@pytest.mark.parametrize("with_judge", [False, True])
+def test_a_killed_training_goes_on_and_ends_the_same(options, base, with_judge, monkeypatch):
     """Killed after the first epoch of the second fold, and while the last model is exported."""
     from models.training import run
     from models.training.encoder import Training
 
-    options = dataclasses.replace(options, epochs=2)
+    judge, kills = (base, 3) if with_judge else (None, 2)
+    options = dataclasses.replace(options, epochs=2, judge=judge)
     whole = dataclasses.replace(options, output=options.output.with_name("whole"))
     run.train(whole)
 
@@ -123,14 +165,13 @@ def test_a_killed_training_goes_on_and_ends_the_same(options, monkeypatch):
     def killed(self, epochs, schedule):
         save(self, epochs, schedule)
         saved.append((self.name, epochs))
-        if saved[-1] in (("fold1", 1), ("final", 2)):
+        if saved[-1] in (("fold1", 1), ("judge1", 1), ("final", 2)):
             raise Stop
 
     monkeypatch.setattr(Training, "_save", killed)
-    with pytest.raises(Stop):
-        run.train(options)
-    with pytest.raises(Stop):
-        run.train(dataclasses.replace(options, resume=True))
+    for kill in range(kills):
+        with pytest.raises(Stop):
+            run.train(dataclasses.replace(options, resume=kill > 0))
     run.train(options)
     assert [name for name in saved if saved.count(name) > 1] == []
     sums = [load_topic_model(o.output).info.sha256 for o in (whole, options)]

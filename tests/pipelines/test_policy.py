@@ -13,7 +13,9 @@ from pipelines.policy import open_model, read_policy
 STAGE = Path(__file__).parents[1] / "data" / "first_stage.onnx"
 # The first stage does not know the words that make this a ceasefire.
 MISSED = "Rebel commanders rejected the proposed truce and vowed to continue the fighting."
-FOUND = "The two armies agreed to a ceasefire that takes effect at midnight on Friday."
+FOUND = "The European Union adopted a new package of sanctions against Russian banks on Monday."
+# The encoder gives these words a chance, and no more.
+UNSURE = "They spoke for two hours in Doha about how the shooting might stop, and about fish."
 
 
 def replace(model: Path, name: str, content: bytes, **heads: object) -> None:
@@ -44,7 +46,7 @@ def test_explain_says_which_stage_decided(desk, wirewatch):
     assert (found["stage"], found["first_stage_score"]) == ("encoder", 1.0)
     assert (missed["stage"], missed["first_stage_score"]) == ("first stage", -3.0)
     assert missed["first_stage_threshold"] == -1.0
-    assert (found["topics"], missed["topics"]) == (["ceasefire"], [])
+    assert (found["topics"], missed["topics"]) == (["sanctions"], [])
     outcome = wirewatch("explain", MISSED, "--config", desk)
     assert (
         "decided   by the first stage (it scored -3.00; from -1.00 the encoder decides)"
@@ -52,14 +54,20 @@ def test_explain_says_which_stage_decided(desk, wirewatch):
     )
 
 
+def test_explain_says_that_the_judge_decided(wirewatch):
+    outcome = wirewatch("explain", UNSURE)
+    assert "decided   by the judge (a larger encoder, for the encoder was unsure)" in outcome.out
+    assert json.loads(wirewatch("explain", UNSURE, "--json").out)["stage"] == "judge"
+
+
 @pytest.mark.parametrize(
-    "threshold, stage",
-    [(None, "first stage"), (0.9, "first stage"), (0.1, "encoder")],
+    "threshold, is_stopped",
+    [(None, True), (0.9, True), (0.1, False)],
 )
-def test_a_lower_threshold_passes_the_first_stage_by(desk, wirewatch, threshold, stage):
+def test_a_lower_threshold_passes_the_first_stage_by(desk, wirewatch, threshold, is_stopped):
     topics = [{"name": "ceasefire", **({"threshold": threshold} if threshold else {})}]
     (desk.parent / "topics.yaml").write_text(json.dumps({"topics": topics}))
-    assert explain(wirewatch, desk, MISSED)["stage"] == stage
+    assert (explain(wirewatch, desk, MISSED)["stage"] == "first stage") == is_stopped
 
 
 def test_the_label_follows_whatever_decides(desk):
@@ -79,13 +87,13 @@ def test_a_run_writes_what_the_first_stage_decides(desk, wirewatch, rows, tmp_pa
     outcome = wirewatch("run", article, "--lake", tmp_path / "lake", "--config", desk)
     assert outcome.code == 0, outcome.err
     first, second = sorted(rows(tmp_path / "lake", "passages"), key=lambda row: row["position"])
-    assert (first["topics"], second["topics"]) == (["ceasefire"], [])
+    assert (first["topics"], second["topics"]) == (["sanctions"], [])
     assert all(one["score"] == pytest.approx(0.0474, abs=1e-4) for one in second["scores"])
     model = open_model(read_policy(desk))
     assert model.score([second["text"]])[0, 0] == second["scores"][0]["score"]
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "first_stage.onnx"])
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "first_stage.onnx", "judge.onnx"])
 def test_a_corrupt_file_is_one_line_before_anything_is_asked_for(desk, newsroom, wirewatch, name):
     replace(desk.parent / "staged", name, b"nothing of the kind")
     before, lake = len(newsroom.requests), desk.parent / "lake"
