@@ -15,6 +15,7 @@ numpy, onnxruntime and tokenizers are imported only when a model is loaded.
 
 import dataclasses
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,11 @@ def load_topic_model(
     """
     directory = Path(directory)
     info = read_model_info(directory)
-    encoder = Encoder(directory, PassageTokenizer(directory, info.max_tokens), threads)
+    # The judge's weights are most of the model's, so they are read beside the rest.
+    with ThreadPoolExecutor(1) as beside:
+        opened = beside.submit(_open_judge, directory, info, threads)
+        encoder = Encoder(directory, PassageTokenizer(directory, info.max_tokens), threads)
+        judge = opened.result()
     if encoder.width != info.width:
         problem = f"heads have {info.width} weights, the embedding has {encoder.width}"
         raise ModelError(directory / HEADS_FILE, problem)
@@ -82,13 +87,16 @@ def load_topic_model(
         from models.first_stage import FirstStage
 
         stage = FirstStage(directory, info.first_stage, threads)
-    judge = None
-    if info.judge is not None:
-        from models.judge import Judge
-
-        judge = Judge(directory, info.judge, threads)
     info = dataclasses.replace(info, heads=info.heads + custom)
     return TopicModel(info, encoder, stage, features, len(custom), judge)
+
+
+def _open_judge(directory: Path, info: ModelInfo, threads: int) -> "Judge | None":
+    if info.judge is None:
+        return None
+    from models.judge import Judge
+
+    return Judge(directory, info.judge, threads)
 
 
 def load_features(directory: Path | str, threads: int = 1) -> Encoder:
