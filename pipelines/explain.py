@@ -71,7 +71,8 @@ def explanation_lines(found: dict[str, Any]) -> list[str]:
         stage = "it" if found["stage"] == "first stage" else "the first stage"
         why = f"{stage} scored {gate:.2f}; from {least:.2f} the encoder decides"
     if found["stage"] == "judge":
-        why = "a larger encoder, for the encoder was unsure"
+        scored = "" if gate is None else f"; the first stage scored {gate:.2f}"
+        why = f"a larger encoder, for the encoder was unsure{scored}"
     lines.append(f"decided   by the {found['stage']} ({why})")
     if found["windows"] > 1:
         lines.append(f"windows   {found['windows']}: longer than the model takes; the best counts")

@@ -69,15 +69,14 @@ def origin(measured: Measured, seed: int, base: Base) -> list[str]:
     twice = sum(passage.second is not None for passage in corpus.tested)
     # Without labelled files the passages of our own are the tested ones.
     whose = "labelled passages" if corpus.written else "passages of our own, not of real articles"
+    judge = []
+    if larger := measured.judge:
+        judge = [f"- Judge: {larger.name}; licence: {larger.licence}; SHA-256 `{larger.sha256}`."]
     return [
         "## Origin",
         "",
         f"- Base weights: {base.name}; licence: {base.licence}; SHA-256 `{base.sha256}`.",
-        *(
-            f"- Judge: {one.name}; licence: {one.licence}; SHA-256 `{one.sha256}`."
-            for one in (measured.judge,)
-            if one
-        ),
+        *judge,
         f"- {len(corpus.tested)} {whose}, {unsure} marked unsure, held back in turn.",
         f"- {twice} of them read a second time, by a language model: trainings aim at the mean of "
         "both readings; the figures are against the first alone.",

@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AutoModel
 
 from models.encoder import PassageTokenizer
-from models.training.data import TOPICS, Passage
+from models.training.data import TOPICS, Passage, taught
 
 Ids = list[list[int]]
 WARM_UP = 0.1
@@ -116,15 +116,15 @@ class Training:
         ]
         self.optimizer = torch.optim.AdamW(groups)
 
-    def run(self, passages: Sequence[Passage], ids: Ids, wanted: np.ndarray) -> TopicEncoder:
-        """Train towards `wanted`, or go on from the checkpoint; float32 [passages, topics]."""
+    def run(self, passages: Sequence[Passage], ids: Ids) -> TopicEncoder:
+        """Train, or go on from the checkpoint."""
         recipe = self.recipe
         steps = recipe.epochs * -(-len(ids) // recipe.batch)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer,
             lambda s: min((s + 1) / (WARM_UP * steps), (steps - s) / ((1 - WARM_UP) * steps)),
         )
-        labels = torch.tensor(wanted)
+        labels = torch.tensor(taught(passages))
         unsure = np.where([p.unsure for p in passages], recipe.unsure_weight, 1.0)
         weights = torch.tensor(unsure * [p.weight for p in passages], dtype=torch.float32)
         lengths = np.array([len(row) for row in ids])

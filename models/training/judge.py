@@ -13,7 +13,7 @@ from models.encoder import PassageTokenizer
 from models.info import JUDGE_DATA_FILE, JUDGE_FILE
 from models.score_graph import ScoreGraph
 from models.training.base import Base
-from models.training.data import TOPICS, Passage, TrainingError, taught
+from models.training.data import TOPICS, Passage, TrainingError
 from models.training.encoder import Ids, Recipe, TopicEncoder, Training, predict, say
 from models.training.export import quantise, write_fp32
 
@@ -51,7 +51,7 @@ class JudgeTraining:
         # Those that count less are hard on purpose; the judge is asked about real ones.
         rows = [row for row, passage in enumerate(passages) if passage.weight == 1]
         whole = [passages[row] for row in rows]
-        return training.run(whole, self.own([ids[row] for row in rows]), taught(whole))
+        return training.run(whole, self.own([ids[row] for row in rows]))
 
     def held_back(self, model: TopicEncoder, ids: Ids, folder: Path) -> dict[str, np.ndarray]:
         """Logits of passages, float32 [passages, topics], as trained and as shipped."""

@@ -34,7 +34,6 @@ from models.training.data import (
     TrainingError,
     read_corpus,
     targets,
-    taught,
 )
 from models.training.encoder import Recipe, Training, predict, say, token_ids
 from models.training.export import CONFIG_FILE, export_encoder, export_features
@@ -208,7 +207,7 @@ class Run:
     def fit(self, passages: Sequence[Passage], folder: Path) -> Any:
         folder.mkdir(exist_ok=True)
         training = Training(self.base.folder, recipe_of(self.options), folder, folder.name)
-        return training.run(passages, token_ids(self.tokenizer, passages), taught(passages))
+        return training.run(passages, token_ids(self.tokenizer, passages))
 
     def first_stage(self, raw: np.ndarray, unlabelled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Held-back scores of tested and unlabelled passages; writes the stage of all."""

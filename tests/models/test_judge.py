@@ -1,6 +1,7 @@
 """A judge in a copy of the shipped model: it knows one word a topic."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ OFF_TOPIC = "The home side won three to one after two late goals from the substi
 SURE = "The European Union adopted a new package of sanctions against Russian banks on Monday."
 # The encoder puts ceasefire between `low` and `high` here.
 UNSURE = "They spoke for two hours in Doha about how the shooting might stop, and about fish."
-UNSURE_OF_ITS_WORD = "Talks about a ceasefire go on, and about fish, said the mayor of the harbour."
 
 
 @pytest.fixture
@@ -109,8 +109,6 @@ def test_a_bad_graph_is_one_line(judged, edit_heads) -> None:
 
 @pytest.mark.parametrize("damage", ["missing", "changed"])
 def test_its_words_are_checked(tmp_path, damage) -> None:
-    import shutil
-
     folder = shutil.copytree(DEFAULT_MODEL, tmp_path / "model")
     if damage == "missing":
         (folder / "judge.data").unlink()

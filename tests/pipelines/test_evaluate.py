@@ -151,9 +151,8 @@ def test_explain_shows_scores_thresholds_and_the_stage(wirewatch):
     found = json.loads(wirewatch("explain", ROWS[0][1], "--json").out)
     assert found["topics"] == ["ceasefire"]
     assert found["scores"]["ceasefire"] >= found["thresholds"]["ceasefire"]
-    assert (found["windows"], found["lang"]) == (1, "en")
-    assert f"decided   by the {found['stage']} (" in outcome.out
-    assert found["stage"] in ("encoder", "judge")
+    assert "by the judge" in outcome.out
+    assert (found["stage"], found["windows"], found["lang"]) == ("judge", 1, "en")
 
 
 def test_explain_says_that_a_language_is_not_read(wirewatch):
