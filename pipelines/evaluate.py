@@ -116,6 +116,7 @@ def report_lines(report: dict[str, Any]) -> list[str]:
         )
     lines += [
         f"{'macro-F1':<{width}}  {'':9}  {'':6}  {shown(report['macro_f1'])}",
+        *unlabelled_lines(report),
         "",
         f"off-topic passages given a topic: {shown(report['off_topic_hit']).strip()}",
         "",
@@ -127,6 +128,14 @@ def report_lines(report: dict[str, Any]) -> list[str]:
             f"{shown(one['macro_f1']):>8}  {shown(one['off_topic_hit']):>13}"
         )
     return lines
+
+
+def unlabelled_lines(report: dict[str, Any]) -> list[str]:
+    """Which topics were found though no label has them, for these pull macro-F1 down."""
+    found = [n for n, one in report["topics"].items() if not one["support"] and one["f1"] == 0]
+    if not found:
+        return []
+    return [f"no label has {', '.join(found)}, found all the same: F1 0 in macro-F1"]
 
 
 def shown(figure: float | None) -> str:

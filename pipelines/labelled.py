@@ -52,7 +52,12 @@ def labelled_lines(path: Path, lines: list[str], topics: tuple[str, ...]) -> Ite
 
 def read_json_line(line: str) -> LabelledText:
     """A line of .jsonl. Raises ValueError."""
-    row: Any = json.loads(line)
+    try:
+        row: Any = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg}, character {error.pos + 1}") from error
+    except RecursionError:
+        raise ValueError("not JSON: nested too deep") from None
     if not isinstance(row, dict):
         raise ValueError("expected an object with text and topics")
     text, topics, lang = row.get("text"), row.get("topics"), row.get("lang")

@@ -89,6 +89,14 @@ def test_the_table_names_every_topic_and_language(labelled, wirewatch):
         assert word in outcome.out
 
 
+def test_a_topic_that_no_label_has_is_named_where_it_lowers_macro_f1(labelled, wirewatch):
+    path = labelled / "rows.tsv"
+    assert "no label has" not in wirewatch("topics", "evaluate", path).out
+    path.write_text(f"none\t{ROWS[2][1]}\nceasefire\t{ROWS[0][1]}\n", encoding="utf-8")
+    lines = wirewatch("topics", "evaluate", path).out.splitlines()
+    assert "no label has nato, found all the same: F1 0 in macro-F1" in lines
+
+
 def test_a_text_longer_than_the_model_takes_is_read_whole(labelled, wirewatch):
     filler = "The museum will show two hundred watercolours by local painters until October. " * 40
     path = labelled / "long.jsonl"
@@ -98,7 +106,8 @@ def test_a_text_longer_than_the_model_takes_is_read_whole(labelled, wirewatch):
 
 
 MALFORMED = {
-    "not JSON": ("x.jsonl", "{", "x.jsonl:1: Expecting property name"),
+    "not JSON": ("x.jsonl", "{", "x.jsonl:1: not JSON: Expecting property name"),
+    "nested too deep": ("x.jsonl", "[" * 10**6, "x.jsonl:1: not JSON: nested too deep"),
     "not an object": ("x.jsonl", "[]", "x.jsonl:1: expected an object with text and topics"),
     "no text": ("x.jsonl", '{"topics": []}', "x.jsonl:1: text is missing or not a string"),
     "no topics": ("x.jsonl", '{"text": "a"}', "x.jsonl:1: topics is missing or not a list"),

@@ -96,13 +96,15 @@ def test_the_installed_command_runs(installed, child_environment, tmp_path, writ
     ],
 )
 def test_heavy_libraries_are_imported_only_where_used(statement, heavy, child_environment):
-    script = f"import sys; {statement}; print(*sys.modules)"
+    # Beam imports torch for itself where there is one; here that fails, and so would we.
+    hidden = "import sys; sys.modules['torch'] = None"
+    script = f"{hidden}; {statement}; print(*(name for name in sys.modules if name != 'torch'))"
     command = (sys.executable, "-c", script)
     done = subprocess.run(command, env=child_environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert statement.split()[-1] in loaded
-    assert loaded.isdisjoint({*heavy.split(), "transformers", "torch"})
+    assert loaded.isdisjoint({*heavy.split(), "transformers"})
 
 
 def test_a_query_starts_without_beam(child_environment, tmp_path):
