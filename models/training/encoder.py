@@ -39,6 +39,8 @@ class Recipe:
     unsure_weight: float = 0.7
     decay: float = 0.01
     frozen_layers: int = 0
+    # Passages that count less: so many of them in an epoch, instead of all with less weight.
+    drawn: bool = False
 
 
 class TopicEncoder(nn.Module):
@@ -97,6 +99,12 @@ def batches(lengths: np.ndarray, size: int, draw: np.random.Generator) -> list[n
     return [found[i] for i in draw.permutation(len(found))]
 
 
+def drawn(weights: np.ndarray, length: int, draw: np.random.Generator) -> np.ndarray:
+    """Rows of an epoch: all that count in full, and of the others as many as they weigh."""
+    whole, others = np.flatnonzero(weights == 1), np.flatnonzero(weights != 1)
+    return np.concatenate([whole, draw.choice(others, length - len(whole), replace=False)])
+
+
 class Training:
     """One fine-tuning in a folder of its own, which holds its latest checkpoint."""
 
@@ -118,19 +126,22 @@ class Training:
 
     def run(self, passages: Sequence[Passage], ids: Ids) -> TopicEncoder:
         """Train, or go on from the checkpoint."""
-        recipe = self.recipe
-        steps = recipe.epochs * -(-len(ids) // recipe.batch)
+        recipe, weight = self.recipe, np.array([p.weight for p in passages])
+        length = round(weight.sum()) if recipe.drawn else len(ids)
+        steps = recipe.epochs * -(-length // recipe.batch)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer,
             lambda s: min((s + 1) / (WARM_UP * steps), (steps - s) / ((1 - WARM_UP) * steps)),
         )
         labels = torch.tensor(taught(passages))
         unsure = np.where([p.unsure for p in passages], recipe.unsure_weight, 1.0)
-        weights = torch.tensor(unsure * [p.weight for p in passages], dtype=torch.float32)
+        counted = unsure if recipe.drawn else unsure * weight
+        weights = torch.tensor(counted, dtype=torch.float32)
         lengths = np.array([len(row) for row in ids])
         done, draw = self._resume(schedule), np.random.default_rng(recipe.seed)
         for epoch in range(recipe.epochs):
-            order = batches(lengths, recipe.batch, draw)
+            rows = drawn(weight, length, draw) if recipe.drawn else np.arange(length)
+            order = [rows[part] for part in batches(lengths[rows], recipe.batch, draw)]
             if epoch < done:
                 continue
             began = time.monotonic()

@@ -15,7 +15,7 @@ from models.score_graph import ScoreGraph
 from models.training.base import Base
 from models.training.data import TOPICS, Passage, TrainingError
 from models.training.encoder import Ids, Recipe, TopicEncoder, Training, predict, say
-from models.training.export import quantise, write_fp32
+from models.training.export import quantise, quantise_blocks, write_fp32
 
 # The lowest layers stay as they are in the base.
 RATE, EPOCHS, FROZEN_LAYERS = 4e-5, 3, 4
@@ -41,17 +41,14 @@ class JudgeTraining:
 
     def __init__(self, base: Base, encoder: Base, seed: int, max_tokens: int) -> None:
         self.base, self.max_tokens = base, max_tokens
-        self.recipe = Recipe(EPOCHS, seed, RATE, frozen_layers=FROZEN_LAYERS)
+        self.recipe = Recipe(EPOCHS, seed, RATE, frozen_layers=FROZEN_LAYERS, drawn=True)
         self.words = word_map(encoder, base)
 
     def fit(self, passages: Sequence[Passage], ids: Ids, folder: Path) -> TopicEncoder:
         """Train, or go on from the checkpoint in `folder`."""
         folder.mkdir(exist_ok=True)
         training = Training(self.base.folder, self.recipe, folder, folder.name)
-        # Those that count less are hard on purpose; the judge is asked about real ones.
-        rows = [row for row, passage in enumerate(passages) if passage.weight == 1]
-        whole = [passages[row] for row in rows]
-        return training.run(whole, self.own([ids[row] for row in rows]))
+        return training.run(passages, self.own(ids))
 
     def held_back(self, model: TopicEncoder, ids: Ids, folder: Path) -> dict[str, np.ndarray]:
         """Logits of passages, float32 [passages, topics], as trained and as shipped."""
@@ -70,12 +67,15 @@ class JudgeTraining:
         import onnx
 
         config = model.trunk.config
+        # The second matrices of the feed-forward layers lose most by int8.
+        blocks = {(config.intermediate_size, config.hidden_size)}
         kept = {(config.hidden_size, len(TOPICS))}
         scores = Scores(model, self.words)
         with tempfile.TemporaryDirectory() as scratch:
-            plain, whole = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
+            plain, mixed, whole = (Path(scratch) / name for name in ("fp32", "mixed", "int8"))
             write_fp32(scores, plain, self.max_tokens, "score")
-            quantise(plain, whole, kept)
+            quantise_blocks(plain, mixed, blocks)
+            quantise(mixed, whole, kept)
             made = onnx.load(whole)
         largest = max(len(tensor.raw_data) for tensor in made.graph.initializer)
         (folder / JUDGE_DATA_FILE).unlink(missing_ok=True)

@@ -124,6 +124,17 @@ def test_a_judge_is_trained_beside_the_encoder_and_decides_what_that_is_unsure_o
     assert sizes["judge.onnx"] < sizes["judge.data"]
 
 
+def test_an_epoch_of_the_judge_has_as_many_light_passages_as_they_weigh_together():
+    from models.training.encoder import drawn
+
+    weights = np.array([1, 0.25, 0.25, 1, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25])
+    draw = np.random.default_rng(0)
+    epochs = [drawn(weights, 4, draw).tolist() for _ in range(9)]
+    assert all(rows[:2] == [0, 3] and len(set(rows)) == 4 for rows in epochs)
+    assert {row for rows in epochs for row in rows} == set(range(10))
+    assert drawn(np.ones(3), 3, draw).tolist() == [0, 1, 2]
+
+
 def test_the_judge_takes_the_encoders_token_ids(base, tmp_path):
     """A vocabulary may have the words in other places, and must have all of them."""
     from models.training.base import open_base
