@@ -21,6 +21,8 @@ SMOOTHED = 15
 # of what parts its best cut from the others' is chance.
 SHRUNK = 0.5
 PENALTY = 1e-3
+# Decimals of a threshold.
+DIGITS = 4
 # Share of the passages that the encoder finds rightly which the first stage must let through.
 KEPT = 0.995
 CAP = 1e-3
@@ -137,7 +139,9 @@ def fit_thresholds(scores: np.ndarray, labels: np.ndarray, most_off: float) -> n
         cuts += SHRUNK * (cuts.mean() - cuts)
         if not off.any() or (scores[off] >= cuts).any(1).mean() <= most_off:
             break
-    return cuts
+    # As heads.json states them, for the first stage may not stop what reaches them.
+    rounded: np.ndarray = np.round(cuts, DIGITS)
+    return rounded
 
 
 def stage_threshold(data: HeldBack) -> float:

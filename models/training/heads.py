@@ -38,7 +38,7 @@ def write_heads(
     for k, topic in enumerate(TOPICS):
         a, b = found.scaling.encoder[k]
         topics[topic] = {
-            "threshold": round(float(found.thresholds[k]), 4),
+            "threshold": float(found.thresholds[k]),
             "bias": float(a * bias[k] + b),
             "weights": [round(float(a * weight), 6) for weight in weights[k]],
         }
@@ -51,7 +51,7 @@ def write_heads(
         "languages": [LANGUAGE],
         "max_tokens": max_tokens,
         "topics": topics,
-        "thresholds_best_f1": {topic: round(float(cut), 4) for topic, cut in free},
+        "thresholds_best_f1": {topic: float(cut) for topic, cut in free},
         "first_stage": {"threshold": round(found.stage_threshold, 4)},
         "sha256": sums,
     }
