@@ -30,8 +30,6 @@ JUDGE_FILE = "judge.onnx"
 JUDGE_DATA_FILE = "judge.data"
 # A calibration that changes nothing.
 PLAIN = {"a": 1.0, "b": 0.0}
-# Slope and intercept of each topic's calibration, in the heads' order.
-Curves = tuple[tuple[float, float], ...]
 
 
 class ModelError(ValueError):
@@ -53,10 +51,10 @@ class TopicHead:
 
 @dataclass(frozen=True, slots=True)
 class StageInfo:
-    """The first stage as heads.json states it."""
+    """The first stage as heads.json states it; `curves` gives a and b in the heads' order."""
 
     threshold: float
-    curves: Curves
+    curves: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +224,8 @@ def _parse_stage(data: Any, heads: tuple[TopicHead, ...]) -> StageInfo:
     threshold = field(data, "threshold", float)
     if not math.isfinite(threshold):
         raise ValueError(f"'first_stage': threshold {threshold} is not a number")
-    curves = _parse_curves(data, heads)
+    platt = data.get("platt", {head.topic: PLAIN for head in heads})
+    curves = tuple(_platt(head.topic, field(platt, head.topic, dict)) for head in heads)
     for head, (a, b) in zip(heads, curves, strict=True):
         if a * threshold + b > math.log(head.threshold / (1 - head.threshold)):
             raise ValueError(f"'first_stage': it would stop passages that it finds {head.topic!r}")
@@ -248,11 +247,6 @@ def _parse_share(topic: str, topics: dict[str, Any]) -> tuple[float, float, floa
     if not all(map(math.isfinite, (judge, encoder, bias))) or min(judge, encoder) < 0:
         raise ValueError(f"'judge': topic {topic!r}: weights must be numbers from 0 up")
     return judge, encoder, bias
-
-
-def _parse_curves(data: Any, heads: tuple[TopicHead, ...]) -> Curves:
-    platt = data.get("platt", {head.topic: PLAIN for head in heads})
-    return tuple(_platt(head.topic, field(platt, head.topic, dict)) for head in heads)
 
 
 def field(data: Any, key: str, kind: type) -> Any:

@@ -14,7 +14,7 @@ from models.info import JUDGE_DATA_FILE, JUDGE_FILE
 from models.score_graph import ScoreGraph
 from models.training.base import Base
 from models.training.data import TOPICS, Passage, TrainingError
-from models.training.encoder import Ids, Recipe, TopicEncoder, Training, predict, say
+from models.training.encoder import Ids, Recipe, TopicEncoder, Training, say
 from models.training.export import quantise, quantise_blocks, write_fp32
 
 # The lowest layers stay as they are in the base.
@@ -50,13 +50,12 @@ class JudgeTraining:
         training = Training(self.base.folder, self.recipe, folder, folder.name)
         return training.run(passages, self.own(ids))
 
-    def held_back(self, model: TopicEncoder, ids: Ids, folder: Path) -> dict[str, np.ndarray]:
-        """Logits of passages, float32 [passages, topics], as trained and as shipped."""
+    def held_back(self, model: TopicEncoder, ids: Ids, folder: Path) -> np.ndarray:
+        """Logits of passages as shipped, float32 [passages, topics]."""
         say(f"{folder.name}: int8")
         self.export(model, folder)
         graph = ScoreGraph(folder / JUDGE_FILE, len(TOPICS), threads=1)
-        shipped = graph.scores([np.array(row, np.int64) for row in ids])
-        return {"judge_raw": predict(model, self.own(ids)), "judge": shipped}
+        return graph.scores([np.array(row, np.int64) for row in ids])
 
     def own(self, ids: Ids) -> Ids:
         """The encoder's token ids as the judge's."""

@@ -159,8 +159,8 @@ class Run:
 
     def held_back(self) -> dict[str, np.ndarray]:
         """Logits of the tested passages by models that saw nothing of their fold: `raw`, as
-        trained, and `shipped`, of the encoder, `judge_raw` and `judge` of the judge; and those
-        of the `unlabelled` ones by fold 0's encoder."""
+        trained, and `shipped`, of the encoder, `judge` of the judge as shipped; and those of the
+        `unlabelled` ones by fold 0's encoder."""
         found: dict[str, np.ndarray] = {}
         for fold in range(self.options.folds):
             rows = np.flatnonzero(self.folds == fold)
@@ -186,7 +186,7 @@ class Run:
         if self.judge:
             judge_folder = self.work / f"judge{fold}"
             judge = self.judge.fit(passages, token_ids(self.tokenizer, passages), judge_folder)
-            found = self.judge.held_back(judge, ids, judge_folder)
+            found["judge"] = self.judge.held_back(judge, ids, judge_folder)
             shutil.rmtree(judge_folder)
         say(f"{folder.name}: int8")
         export_encoder(model, self.base.folder, folder, self.max_tokens)
