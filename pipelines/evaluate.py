@@ -33,14 +33,14 @@ def evaluate(arguments: list[str]) -> int:
         "--predictions", type=Path, metavar="OUT.jsonl", help="write each text's scores there"
     )
     flags = parser.parse_args(arguments)
-    policy = read_policy(flags.config, flags.model)
+    policy, config = read_policy(flags.config, flags.model)
     topics = tuple(topic for topic, _ in policy.thresholds)
     passages = read_labelled(flags.file, topics)
     languages = [passage.lang or identify_language(passage.text) for passage in passages]
     results = predict(policy, passages, languages)
     if flags.predictions:
         write_predictions(flags.predictions, passages, languages, results)
-    report = make_report(policy, topics, passages, languages, results)
+    report = make_report(policy, topics, passages, languages, results) | {"config": str(config)}
     print(json.dumps(report, indent=2) if flags.json else "\n".join(report_lines(report)))
     return 0
 
@@ -104,7 +104,8 @@ def report_lines(report: dict[str, Any]) -> list[str]:
     """The figures as lines of plain text."""
     width = max(len(name) for name in (*report["topics"], *report["by_lang"], "macro-F1"))
     lines = [
-        f"{report['passages']:,} passages, model {report['model']}",
+        f"{report['passages']:,} passages, model {report['model']}, settings {report['config']}",
+        *unread_lines(report),
         "",
         f"{'topic':<{width}}  precision  recall     F1  support  calibration error",
     ]
@@ -128,6 +129,12 @@ def report_lines(report: dict[str, Any]) -> list[str]:
             f"{shown(one['macro_f1']):>8}  {shown(one['off_topic_hit']):>13}"
         )
     return lines
+
+
+def unread_lines(report: dict[str, Any]) -> list[str]:
+    """How many passages are in no figure."""
+    number = report["unsupported"]
+    return [f"{number:,} of them in languages it does not read, left out below"] if number else []
 
 
 def unlabelled_lines(report: dict[str, Any]) -> list[str]:

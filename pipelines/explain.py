@@ -24,8 +24,8 @@ def explain(arguments: list[str]) -> int:
     flags = parser.parse_args(arguments)
     if not flags.text.strip():
         raise UserError("explain: the text is empty")
-    policy = read_policy(flags.config, flags.model)
-    found = explanation(open_model(policy), policy, flags.text)
+    policy, config = read_policy(flags.config, flags.model)
+    found = explanation(open_model(policy), policy, flags.text) | {"config": str(config)}
     print(json.dumps(found, indent=2) if flags.json else "\n".join(explanation_lines(found)))
     return 0
 
@@ -61,7 +61,11 @@ def explanation(model: PassageModel, policy: TopicPolicy, text: str) -> dict[str
 
 def explanation_lines(found: dict[str, Any]) -> list[str]:
     """An explanation as lines of plain text."""
-    lines = [f"model     {found['model']}", f"language  {found['lang'] or 'too short to tell'}"]
+    lines = [
+        f"model     {found['model']}",
+        f"settings  {found['config']}",
+        f"language  {found['lang'] or 'too short to tell'}",
+    ]
     if not found["read"]:
         known = ", ".join(found["languages"])
         return [*lines, f"topics    null: the model reads {known} only"]

@@ -22,14 +22,14 @@ from transforms.classify import TopicPolicy
 FIT = "run: wirewatch topics fit"
 
 
-def read_policy(config: Path | None, model: str | None = None) -> TopicPolicy:
-    """The policy of a configuration file; ``model`` takes the place of the model it names.
+def read_policy(config: Path | None, model: str | None = None) -> tuple[TopicPolicy, Path]:
+    """The policy of a configuration file, and that file; ``model`` takes the place of its model.
 
     Raises UserError.
     """
     settings, path = load_settings(config)
     topics = load_topics(path, settings.topics)
-    return topic_policy(settings, path, topics, model)
+    return topic_policy(settings, path, topics, model), path
 
 
 def topic_policy(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,7 @@ def test_json_has_the_documented_keys(labelled, wirewatch, name):
     assert report["off_topic_hit"] == 0.0
     assert report["by_lang"]["en"]["passages"] == 5
     assert report["model"].startswith("wirewatch-topics ")
+    assert Path(report["config"]).name == "monitor.yaml"
 
 
 def test_a_passage_in_another_language_is_counted_and_not_scored(labelled, wirewatch):
@@ -72,6 +74,8 @@ def test_a_passage_in_another_language_is_counted_and_not_scored(labelled, wirew
     assert (rows[-1]["topics"], rows[-1]["scores"]) == (None, None)
     assert rows[0]["topics"] == rows[0]["expected"] == ["ceasefire"]
     assert list(rows[0]["scores"]) == ["ceasefire", "territory", "sanctions", "nato"]
+    text = wirewatch("topics", "evaluate", path).out
+    assert "\n1 of them in languages it does not read, left out below\n" in text
 
 
 def test_a_stated_language_is_believed(labelled, wirewatch):
@@ -161,6 +165,7 @@ def test_explain_shows_scores_thresholds_and_the_stage(wirewatch):
     assert found["topics"] == ["ceasefire"]
     assert found["scores"]["ceasefire"] >= found["thresholds"]["ceasefire"]
     assert "by the judge" in outcome.out
+    assert f"settings  {found['config']}\n" in outcome.out
     assert (found["stage"], found["windows"], found["lang"]) == ("judge", 1, "en")
 
 

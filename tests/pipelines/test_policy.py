@@ -73,14 +73,14 @@ def test_a_lower_threshold_passes_the_first_stage_by(desk, wirewatch, threshold,
 
 
 def test_the_label_follows_whatever_decides(desk):
-    labels = {read_policy(desk).label, read_policy(None, str(DEFAULT_MODEL)).label}
+    labels = {read_policy(desk)[0].label, read_policy(None, str(DEFAULT_MODEL))[0].label}
     for threshold in (0.1, 0.5):
         topics = [{"name": "nato"}, {"name": "ceasefire", "threshold": threshold}]
         (desk.parent / "topics.yaml").write_text(json.dumps({"topics": topics}))
-        labels.add(read_policy(desk).label)
+        labels.add(read_policy(desk)[0].label)
     assert len(labels) == 4
     assert all(label.startswith("wirewatch-topics ") for label in labels)
-    assert read_policy(desk).label in labels
+    assert read_policy(desk)[0].label in labels
 
 
 def test_a_run_writes_what_the_first_stage_decides(desk, wirewatch, rows, tmp_path):
@@ -91,7 +91,7 @@ def test_a_run_writes_what_the_first_stage_decides(desk, wirewatch, rows, tmp_pa
     first, second = sorted(rows(tmp_path / "lake", "passages"), key=lambda row: row["position"])
     assert (first["topics"], second["topics"]) == (["sanctions"], [])
     assert all(one["score"] == pytest.approx(0.0474, abs=1e-4) for one in second["scores"])
-    model = open_model(read_policy(desk))
+    model = open_model(read_policy(desk)[0])
     assert model.score([second["text"]])[0, 0] == second["scores"][0]["score"]
 
 

@@ -47,7 +47,8 @@ class Site:
         self._lock = threading.Lock()
         self._socket = socket.create_server((host, 0), backlog=64)
         self.host, self.port = host, self._socket.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def url(self, path: str = "/", host: str | None = None) -> str:
         return f"http://{host or self.host}:{self.port}{path}"
@@ -59,6 +60,8 @@ class Site:
         self.ended.set()
         # Wakes the thread that accepts; close alone would leave it in its call.
         self._socket.shutdown(socket.SHUT_RDWR)
+        # Before its descriptor is the next server's, whose visitors that thread would take.
+        self._accepting.join()
         self._socket.close()
 
     def _accept(self) -> None:
