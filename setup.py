@@ -84,7 +84,7 @@ setup(
             "onnx>=1.18,<2",
             "onnxscript>=0.5,<1",
             "safetensors>=0.5,<1",
-            "torch>=2.6,<3",
+            "torch>=2.13,<3",
             "transformers>=5,<6",
         ],
     },

@@ -11,12 +11,15 @@ import numpy as np
 
 TOPICS = ("ceasefire", "territory", "sanctions", "nato")
 LANGUAGE = "en"
-WRITTEN = Path(__file__).parents[1] / "passages.jsonl"
-# Ours too: they say a topic in other words, or are a near miss of it. With their full weight the
-# model got better at such texts and worse at real ones.
-OBLIQUE = Path(__file__).parents[1] / "oblique_passages.jsonl"
-OBLIQUE_WEIGHT = 0.25
-READER_LABELS = Path(__file__).parents[1] / "reader_labels.jsonl"
+MODELS = Path(__file__).parents[1]
+# Passages of our own, and what each counts. The senses are a topic's words in another meaning; the
+# oblique ones say a topic in other words, and made the model worse at real text with full weight.
+WRITTEN = {
+    MODELS / "passages.jsonl": 1.0,
+    MODELS / "sense_passages.jsonl": 1.0,
+    MODELS / "oblique_passages.jsonl": 0.25,
+}
+READER_LABELS = MODELS / "reader_labels.jsonl"
 
 
 class TrainingError(ValueError):
@@ -70,9 +73,11 @@ def read_corpus(labelled: Sequence[Path], unlabelled: Path | None) -> Corpus:
     rows = [passage for path in labelled for passage in read_passages(path, labels=True)]
     if labelled and not rows:
         raise TrainingError(f"{labelled[0]}: no passages in {LANGUAGE!r}")
-    written = list(read_passages(WRITTEN, labels=True))
-    oblique = read_passages(OBLIQUE, labels=True)
-    written += [replace(passage, weight=OBLIQUE_WEIGHT) for passage in oblique]
+    written = [
+        replace(passage, weight=weight)
+        for path, weight in WRITTEN.items()
+        for passage in read_passages(path, labels=True)
+    ]
     texts = list(read_passages(unlabelled, labels=False)) if unlabelled else []
     known = reader_labels()
     reader = [replace(p, topics=known[digest(p.text)]) for p in texts if digest(p.text) in known]

@@ -24,6 +24,8 @@ WARM_UP = 0.1
 LOWEST = -1e4
 # Batches whose passages are sorted by length together.
 POOL = 24
+# With one of these, a processor multiplies bfloat16 faster than fp32; without, at half the speed.
+FAST_BF16 = ("amx_bf16", "avx512_bf16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +161,10 @@ class Training:
         positive = torch.tensor(self.recipe.positive_weight)
         for step, rows in enumerate(order, 1):
             padding = self.model.trunk.config.pad_token_id
+            with mixed_precision():
+                logits = self.model(*pad([ids[i] for i in rows], padding))
             raw = nn.functional.binary_cross_entropy_with_logits(
-                self.model(*pad([ids[i] for i in rows], padding)),
+                logits.float(),
                 labels[rows],
                 reduction="none",
                 pos_weight=positive,
@@ -201,6 +205,12 @@ class Training:
         fresh = self.checkpoint.with_suffix(".new")
         torch.save(state, fresh)
         fresh.replace(self.checkpoint)
+
+
+def mixed_precision() -> Any:
+    """Multiplies matrices in bfloat16 where that is faster; weights and sums stay fp32."""
+    has = torch.cpu.get_capabilities()
+    return torch.autocast("cpu", torch.bfloat16, enabled=any(has.get(name) for name in FAST_BF16))
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from models.topic_model import load_topic_model
 
 DATA = Path(__file__).parents[1] / "data"
 MODELS = Path(__file__).parents[2] / "models"
-TRAINING = (MODELS / "passages.jsonl", MODELS / "oblique_passages.jsonl")
+TRAINING = tuple(MODELS.glob("*passages.jsonl"))
 CLOSE = 0.03
 # Right and all cases of each kind; the words after the hash are the requirement's own.
 KINDS = {

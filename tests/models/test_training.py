@@ -16,7 +16,7 @@ from models import DEFAULT_MODEL
 from models.encoder import PassageTokenizer
 from models.topic_model import load_topic_model
 from models.training import data
-from models.training.data import WRITTEN
+from models.training.data import MODELS
 from pipelines.topics import TRAIN_NEEDS
 
 if not all(importlib.util.find_spec(name) for name in TRAIN_NEEDS):
@@ -25,7 +25,8 @@ if not all(importlib.util.find_spec(name) for name in TRAIN_NEEDS):
         allow_module_level=True,
     )
 
-ROWS = [json.loads(line) for line in WRITTEN.read_text(encoding="utf-8").splitlines()]
+OURS = MODELS / "passages.jsonl"
+ROWS = [json.loads(line) for line in OURS.read_text(encoding="utf-8").splitlines()]
 
 
 class Stop(Exception):
@@ -75,8 +76,7 @@ def options(base, tmp_path, monkeypatch):
         {"sha256": hashlib.sha256(row["text"].encode()).hexdigest(), "topics": row["topics"]}
         for row in chosen[60:80]
     ]
-    monkeypatch.setattr(data, "WRITTEN", write(tmp_path / "ours.jsonl", chosen[100:]))
-    monkeypatch.setattr(data, "OBLIQUE", write(tmp_path / "oblique.jsonl", []))
+    monkeypatch.setattr(data, "WRITTEN", {write(tmp_path / "ours.jsonl", chosen[100:]): 1.0})
     monkeypatch.setattr(data, "READER_LABELS", write(tmp_path / "reader.jsonl", hashes))
     return Options(
         (write(tmp_path / "labelled.jsonl", labelled),),

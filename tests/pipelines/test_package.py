@@ -16,6 +16,7 @@ DATA = (
     "configs/topics.yaml",
     "models/passages.jsonl",
     "models/oblique_passages.jsonl",
+    "models/sense_passages.jsonl",
     "models/reader_labels.jsonl",
     "seeds/feeds.opml",
     "schemas/README.md",
