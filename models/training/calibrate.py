@@ -12,9 +12,9 @@ from models.judge import unsure
 from models.logistic import fit_logistic, sigmoid
 from models.training.data import TOPICS
 
-# Share of off-topic passages that may get any topic where the thresholds are fitted: half of the
-# 5 percent wanted of unseen ones, since looser thresholds did worse on passages held back.
-MOST_OFF_TOPIC = 0.025
+# Share of off-topic passages that may get any topic where the thresholds are fitted: less than the
+# 5 percent wanted, for it is more on unseen ones, and an analyst reads what is found.
+MOST_OFF_TOPIC = 0.03
 # Neighbouring cuts over which F1 is averaged, so that a lucky one does not win.
 SMOOTHED = 15
 # How far a topic's threshold goes to the mean of all: with some hundred passages on a topic, half

@@ -30,8 +30,8 @@ KINDS = {
     "truce between neighbours": (2, 2),  # a truce between neighbours
     "three topics": (1, 2),  # passages with three topics
     "ceasefire, other conflict": (4, 4),  # other conflicts than Ukraine
-    "territory, other conflict": (2, 3),
-    "sanctions, other conflict": (2, 2),
+    "territory, other conflict": (3, 3),
+    "sanctions, other conflict": (1, 2),
     "ceasefire headline": (1, 1),  # headlines
     "territory headline": (1, 1),
     "sanctions headline": (1, 1),
@@ -46,8 +46,8 @@ KINDS = {
     "annexed as time marker": (1, 1),
     "place only": (1, 1),
     "attack, no change of control": (2, 2),
-    "animal territory": (0, 1),
-    "sales territory": (0, 1),
+    "animal territory": (1, 1),
+    "sales territory": (1, 1),
     "ordinary tariffs": (1, 1),
     "regulator penalty": (1, 1),
     "bare agenda item": (1, 1),
@@ -61,7 +61,7 @@ KINDS = {
     "territory by other words": (2, 3),
     "territory, historic": (0, 1),
     "hypothetical": (1, 1),
-    "sanctions by other words": (3, 3),
+    "sanctions by other words": (2, 3),
     "sanctions, historic": (1, 1),
     "nato without its name": (0, 1),
     "nato, relation of a state": (1, 1),

@@ -164,9 +164,9 @@ def test_explain_shows_scores_thresholds_and_the_stage(wirewatch):
     found = json.loads(wirewatch("explain", ROWS[0][1], "--json").out)
     assert found["topics"] == ["ceasefire"]
     assert found["scores"]["ceasefire"] >= found["thresholds"]["ceasefire"]
-    assert "by the judge" in outcome.out
+    assert "decided   by the encoder (the first stage scored" in outcome.out
     assert f"settings  {found['config']}\n" in outcome.out
-    assert (found["stage"], found["windows"], found["lang"]) == ("judge", 1, "en")
+    assert (found["stage"], found["windows"], found["lang"]) == ("encoder", 1, "en")
 
 
 def test_explain_says_that_a_language_is_not_read(wirewatch):
