@@ -111,8 +111,11 @@ def report_lines(report: dict[str, Any]) -> list[str]:
     ]
     for name, values in report["topics"].items():
         one = TopicFigures(**values)
+        # Neither in the labels nor found: a ratio of nothing to nothing.
+        ratios = (None, None) if one.f1 is None else (one.precision, one.recall)
+        precision, recall = map(shown, ratios)
         lines.append(
-            f"{name:<{width}}  {one.precision:9.3f}  {one.recall:6.3f}  {shown(one.f1)}  "
+            f"{name:<{width}}  {precision:>9}  {recall:>6}  {shown(one.f1)}  "
             f"{one.support:7,}  {one.ece:17.3f}"
         )
     lines += [

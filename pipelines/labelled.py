@@ -1,6 +1,7 @@
 """Reads labelled passages: .jsonl or .tsv, each mistake one line with its place."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,12 @@ def read_json_line(line: str) -> LabelledText:
         raise ValueError("topics is missing or not a list of strings")
     if lang is not None and not isinstance(lang, str):
         raise ValueError("lang is not a string")
-    return LabelledText(text, tuple(topics), lang)
+    return LabelledText(text, tuple(topics), primary_language(lang or ""))
+
+
+def primary_language(tag: str) -> str | None:
+    """en of en-US and en_GB: the first subtag (RFC 5646) in lower case; None where it is empty."""
+    return re.split("[-_]", tag.strip())[0].lower() or None
 
 
 def read_tsv_line(line: str) -> LabelledText:

@@ -76,6 +76,16 @@ def test_a_passage_in_another_language_is_counted_and_not_scored(labelled, wirew
     assert list(rows[0]["scores"]) == ["ceasefire", "territory", "sanctions", "nato"]
     text = wirewatch("topics", "evaluate", path).out
     assert "\n1 of them in languages it does not read, left out below\n" in text
+    territory = next(line for line in text.splitlines() if line.startswith("territory"))
+    assert territory.split()[:5] == ["territory", "-", "-", "-", "0"]
+
+
+@pytest.mark.parametrize("tag", ["en-US", "en_GB", "EN"])
+def test_a_language_is_known_by_its_first_subtag(labelled, wirewatch, tag):
+    rows = (json.dumps({"text": text, "topics": topics, "lang": tag}) for topics, text in ROWS)
+    (labelled / "tagged.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    report = json.loads(wirewatch("topics", "evaluate", labelled / "tagged.jsonl", "--json").out)
+    assert report["by_lang"]["en"]["unsupported"] == report["unsupported"] == 0
 
 
 def test_a_stated_language_is_believed(labelled, wirewatch):
