@@ -50,6 +50,7 @@ def explanation(model: PassageModel, policy: TopicPolicy, text: str) -> dict[str
     return {
         **found,
         "stage": stage,
+        "fitted": [head.topic for head in policy.model.custom],
         "first_stage_score": gate,
         "first_stage_threshold": decision.least,
         "windows": len(windows),
@@ -78,6 +79,8 @@ def explanation_lines(found: dict[str, Any]) -> list[str]:
         scored = "" if gate is None else f"; the first stage scored {gate:.2f}"
         why = f"a larger encoder, for the encoder was unsure{scored}"
     lines.append(f"decided   by the {found['stage']} ({why})")
+    if found["fitted"]:
+        lines.append(f"fitted    {', '.join(found['fitted'])}: each by its own head in any case")
     if found["windows"] > 1:
         lines.append(f"windows   {found['windows']}: longer than the model takes; the best counts")
     width = max(map(len, found["scores"]))

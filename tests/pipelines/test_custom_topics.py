@@ -90,6 +90,9 @@ def test_the_topic_is_found_and_the_shipped_ones_are_as_before(fitted_desk, wire
     found = explain(wirewatch, fitted_desk, SWAP)
     assert found["topics"] == ["prisoners"]
     assert "prisoners" not in explain(wirewatch, fitted_desk, BREAD)["topics"]
+    assert found["fitted"] == ["prisoners"]
+    text = wirewatch("explain", BREAD, "--config", fitted_desk / "monitor.yaml").out
+    assert "fitted    prisoners: each by its own head in any case" in text
     write_topics(fitted_desk)
     shipped = explain(wirewatch, fitted_desk, SWAP)["scores"]
     assert shipped == {topic: found["scores"][topic] for topic in shipped}
