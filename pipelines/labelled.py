@@ -1,13 +1,13 @@
 """Reads labelled passages: .jsonl or .tsv, each mistake one line with its place."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from configs.settings import UserError
+from transforms.language import primary_language
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,7 @@ def read_json_line(line: str) -> LabelledText:
         raise ValueError("topics is missing or not a list of strings")
     if lang is not None and not isinstance(lang, str):
         raise ValueError("lang is not a string")
-    return LabelledText(text, tuple(topics), primary_language(lang or ""))
-
-
-def primary_language(tag: str) -> str | None:
-    """en of en-US and en_GB: the first subtag (RFC 5646) in lower case; None where it is empty."""
-    return re.split("[-_]", tag.strip())[0].lower() or None
+    return LabelledText(text, tuple(topics), primary_language(lang))
 
 
 def read_tsv_line(line: str) -> LabelledText:

@@ -23,6 +23,7 @@ from transforms.deadletter import ErrorOutput, Unusable, dead_letter, entry_plac
 from transforms.decode import decode_text, is_binary, utf8_page
 from transforms.fallback import content_page
 from transforms.identify import identify_language
+from transforms.language import primary_language
 from transforms.pool import ConcurrentDoFn
 from transforms.processes import ExtractPolicy, open_pool
 from transforms.urls import address_id, canonical_url
@@ -120,7 +121,7 @@ def extract_article(page: Page, policy: ExtractPolicy | None = None) -> Article:
         feed_url=page.entry.feed_url,
         title=plain_line(page.entry.title) or plain_line(content.title),
         authors=tuple(filter(None, map(plain_line, authors[:MAX_AUTHORS]))),
-        lang=identify_language(text) or content.lang or page.entry.lang,
+        lang=identify_language(text) or primary_language(content.lang or page.entry.lang),
         published_at=published.at if published else None,
         published_from=published_from,
         fetched_at=page.fetched_at,

@@ -177,6 +177,11 @@ def test_a_text_too_short_to_tell_has_the_language_its_source_states(page):
     assert extract_article(page(b"Too short.", lang="uk")).lang == "uk"
 
 
+@pytest.mark.parametrize("tag", ["en-US", "en_GB", " EN"])
+def test_a_stated_language_is_known_by_its_first_subtag(page, tag):
+    assert extract_article(page(b"Too short.", lang=tag)).lang == "en"
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig"])
 def test_texts_in_other_encodings_are_read(page, encoding):
     text = "Der Bürgermeister erklärte, die Brücke über den Fluß werde für Fußgänger geöffnet."
